@@ -1,0 +1,174 @@
+"""The records that flow through the stages, in the order in which they appear. Imports nothing of ours.
+
+    Document -> Chunk -> Batch -> Vectors -> (stored) -> Hit -> Passage -> Answer with Citations
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+BlockKind = Literal["heading", "paragraph", "list_item", "table", "code", "quote"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A structural unit of a document: `document.text[start:end]`, in characters.
+
+    Blocks are in order and do not overlap. `level` is 1.. for headings, else 0.
+    """
+
+    start: int
+    end: int
+    kind: BlockKind
+    level: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One source file as text.
+
+    `path` is absolute. `source_lines` maps positions of `text` to 1-based lines of the file where the two differ
+    (HTML): pairs of (offset in `text`, line), ascending; empty where `text` is the file itself.
+    """
+
+    document_id: str
+    path: str
+    format: str
+    text: str
+    title: str
+    blocks: tuple[Block, ...]
+    content_hash: str
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    source_lines: tuple[tuple[int, int], ...] = ()
+
+
+class LineIndex:
+    """Lines of a document's source file by offset in its text."""
+
+    def __init__(self, document: Document) -> None:
+        if document.source_lines:
+            self._offsets = [offset for offset, _ in document.source_lines]
+            self._lines = [line for _, line in document.source_lines]
+        else:
+            self._offsets = [0]
+            position = document.text.find("\n")
+            while position >= 0:
+                self._offsets.append(position + 1)
+                position = document.text.find("\n", position + 1)
+            self._lines = list(range(1, len(self._offsets) + 1))
+
+    def line_at(self, offset: int) -> int:
+        """1-based line of the source file at a character offset of the text."""
+        return self._lines[max(0, bisect_right(self._offsets, offset) - 1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A contiguous span of a document: `document.text[start:end] == text`, in characters.
+
+    `heading_path` names the sections it stands in, outermost first. `content_hash` covers exactly the string that
+    is embedded (see `embedded_text`), so equal hashes may share a vector.
+    """
+
+    chunk_id: str
+    document_id: str
+    start: int
+    end: int
+    text: str
+    heading_path: tuple[str, ...]
+    start_line: int
+    end_line: int
+    embedded_text: str
+    content_hash: bytes
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Chunks that go to the server in one request. `number` counts from 0 in the order of the chunks."""
+
+    number: int
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Vectors:
+    """Embeddings of a batch, row i for `chunks[i]`: float32, shape (len(chunks), dimension), L2-normalised rows."""
+
+    chunks: tuple[Chunk, ...]
+    matrix: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """A hit's score in each stage that saw it; higher is better everywhere. `dense` is the cosine similarity."""
+
+    dense: float | None = None
+    lexical: float | None = None
+    rerank: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A ranked passage. `rank` counts from 1; `score` is the score it is ranked by."""
+
+    rank: int
+    score: float
+    path: str
+    start_line: int
+    end_line: int
+    page: int | None
+    heading: str
+    text: str
+    document_id: str
+    chunk_id: str
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A hit as it stands in a prompt, under the number that citations use."""
+
+    number: int
+    hit: Hit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """Ties an answer to a passage: `quote` is the passage's sentence that supports it best."""
+
+    number: int
+    path: str
+    start_line: int
+    end_line: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the server counted them; zero where no model was asked."""
+
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    context_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`model` is empty where the answer is extractive: sentences of the passages, quoted as they stand."""
+
+    question: str
+    text: str
+    answered: bool
+    citations: tuple[Citation, ...]
+    hits: tuple[Hit, ...]
+    model: str
+    usage: Usage
+    notices: tuple[str, ...] = ()
