@@ -1,0 +1,16 @@
+"""Stage 3: Chunks -> Batches -> Vectors, through `/api/embed`."""
+
+from pipeline.embed.checks import checked_matrix
+from pipeline.embed.embedder import Embedder, FailedChunk
+from pipeline.embed.identity import SPECIAL_TOKENS, ModelIdentity
+from pipeline.embed.known import KnownModel, known_model
+
+__all__ = [
+    "SPECIAL_TOKENS",
+    "Embedder",
+    "FailedChunk",
+    "KnownModel",
+    "ModelIdentity",
+    "checked_matrix",
+    "known_model",
+]

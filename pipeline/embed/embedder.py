@@ -1,0 +1,191 @@
+"""One embedding model on one server, and the worker pool that embeds chunks with it.
+
+In: a client, a model name, a lazy stream of chunks. Out: for every chunk, in order, its vector or why it has none.
+Queries and documents go through different methods, because models want different prefixes for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.embed.checks import checked_matrix
+from pipeline.embed.identity import ModelIdentity, learn_identity, vocabulary_of
+from pipeline.embed.ordered import ordered_map
+from pipeline.errors import (
+    BadReply,
+    BadRequest,
+    BadVector,
+    InputTooLong,
+    ModelNotFound,
+    PipelineError,
+    ServerError,
+    UsageError,
+)
+from pipeline.types import Batch, Chunk, Vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.api import Client, Progress
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+BLAMES_THE_TEXT = (BadRequest, ServerError, BadVector, BadReply)
+"""Errors that one text of a batch can cause for all: such a batch is halved until the text is known."""
+
+HOPELESS_AFTER = 16
+"""Texts that fail one by one with no success in between before the server, not the texts, is held to blame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedChunk:
+    """A chunk without a vector. `error` is an InputTooLong where the server counts more tokens than fit."""
+
+    chunk: Chunk
+    error: PipelineError
+
+
+Outcome = Vectors | FailedChunk
+
+
+class Embedder:
+    """Embeds with `model`; makes no request before it is first needed.
+
+    Args:
+        batch_size: texts in one request.
+        concurrency: requests in flight.
+        pull: whether a model that the server lacks is pulled.
+        on_pull: called with each progress event of such a pull.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        model: str,
+        *,
+        batch_size: int = 32,
+        concurrency: int = 4,
+        pull: bool = True,
+        on_pull: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.model = model
+        self.batch_size = batch_size
+        self.concurrency = concurrency
+        self._pull_allowed = pull
+        self._on_pull = on_pull
+        self._identity: ModelIdentity | None = None
+        self._lock = threading.RLock()
+        self._failures_in_a_row = 0
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Name, digest, dimension, context and prefixes, asked of the server once (and pulled if missing)."""
+        with self._lock:
+            if self._identity is None:
+                self._identity = self._with_model(lambda: learn_identity(self.client, self.model))
+            return self._identity
+
+    def vocabulary(self) -> list[str] | None:
+        """The model's WordPiece vocabulary from `/api/show`, or None for a tokenizer of another kind."""
+        return vocabulary_of(self.client, self.model)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The embedding of a question: float32, shape (dimension,), unit norm.
+
+        Raises:
+            UsageError: the question is longer than the model's context.
+            DimensionMismatch, BadVector, BadReply: as `checked_matrix`.
+        """
+        try:
+            return self._request([self.identity.query_prefix + text])[0]
+        except InputTooLong as error:
+            raise UsageError(
+                f"the query is longer than the {self.identity.context} tokens that {self.model!r} can take",
+                hint="ask a shorter question",
+            ) from error
+
+    def embed_chunks(self, chunks: Iterable[Chunk]) -> Iterator[Outcome]:
+        """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time, in order.
+
+        Chunks come out in the order in which they went in: runs of them with their vectors, and single ones that
+        failed by their own fault. Any other error (server gone, wrong dimension) is raised.
+        """
+        for outcomes in ordered_map(
+            lambda batch: self._embed_group(batch.chunks), self._batches(chunks), workers=self.concurrency
+        ):
+            yield from outcomes
+
+    def embed_together(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        """As `embed_chunks`, for a few chunks in one request made now."""
+        return self._embed_group(tuple(chunks))
+
+    def _batches(self, chunks: Iterable[Chunk]) -> Iterator[Batch]:
+        source = iter(chunks)
+        number = 0
+        while group := tuple(islice(source, self.batch_size)):
+            yield Batch(number=number, chunks=group)
+            number += 1
+
+    def _embed_group(self, chunks: tuple[Chunk, ...]) -> list[Outcome]:
+        prefix = self.identity.document_prefix
+        try:
+            matrix = self._request([prefix + chunk.embedded_text for chunk in chunks])
+        except BLAMES_THE_TEXT as error:
+            if len(chunks) == 1:
+                self._count_failure(error)
+                return [FailedChunk(chunk=chunks[0], error=error)]
+            logger.info("halving a batch of %d texts after: %s", len(chunks), error)
+            middle = len(chunks) // 2
+            return self._embed_group(chunks[:middle]) + self._embed_group(chunks[middle:])
+        with self._lock:
+            self._failures_in_a_row = 0
+        return [Vectors(chunks=chunks, matrix=matrix)]
+
+    def _count_failure(self, error: PipelineError) -> None:
+        if isinstance(error, InputTooLong):
+            return
+        with self._lock:
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= HOPELESS_AFTER:
+                raise PipelineError(
+                    f"{self._failures_in_a_row} texts in a row could not be embedded, the last: {error.message}",
+                    hint=error.hint or "look at the server's log, then run the same command again to go on",
+                ) from error
+
+    def _request(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        identity = self.identity
+        reply = self._with_model(lambda: self.client.embed(self.model, texts, truncate=False))
+        return checked_matrix(
+            reply.matrix,
+            model=self.model,
+            count=len(texts),
+            dimension=identity.dimension,
+            where="reply of /api/embed",
+        )
+
+    def _with_model(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except ModelNotFound:
+            if not self._pull_allowed:
+                raise
+        with self._lock:
+            try:
+                return call()
+            except ModelNotFound:
+                logger.info("pulling %s, which the server lacks", self.model)
+                for progress in self.client.pull_stream(self.model):
+                    if self._on_pull is not None:
+                        self._on_pull(progress)
+            return call()

@@ -1,0 +1,442 @@
+"""Runs stages 1 to 4 as one lazy chain: brings a collection up to date with paths and reports what it did.
+
+In: a collection's layout, an `Embedder`, paths. Out: an `IndexReport`, and the collection committed step by step, so
+that a run that is cut short loses only what has not been committed. Unchanged files cost a stat, unchanged chunks
+nothing at the model.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, split_chunk, token_counter
+from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, ModelIdentity
+from pipeline.embed.known import split_tag
+from pipeline.errors import (
+    DimensionMismatch,
+    InputTooLong,
+    ModelMismatch,
+    PipelineError,
+    ReadError,
+    UsageError,
+)
+from pipeline.interrupts import interrupts_deferred
+from pipeline.read import Found, Skipped, discover, read_document
+from pipeline.store import CollectionWriter, DocumentRow, Layout, SegmentBuilder, Snapshot, StoredDocument
+from pipeline.types import Chunk, Document
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DEFAULT_CHUNK_TOKENS = 256
+"""Best measured retrieval with the default model; see ENGINE figures in docs/design.md."""
+
+COMMIT_ROWS = 4096
+COMMIT_SECONDS = 30.0
+"""A commit is made after so many chunks or seconds, whichever comes first."""
+
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this long before it was read may change again within its time stamp's resolution."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A file or passage that could not be indexed, and why."""
+
+    path: str
+    error: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DocumentCounts:
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ChunkCounts:
+    """`reused` counts chunks of documents read again whose vectors the collection already had."""
+
+    embedded: int = 0
+    reused: int = 0
+    removed: int = 0
+    total: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexReport:
+    """What a run did; `skipped` counts files that are not documents, by reason."""
+
+    collection: str
+    model: str = ""
+    dimension: int = 0
+    documents: DocumentCounts = field(default_factory=DocumentCounts)
+    chunks: ChunkCounts = field(default_factory=ChunkCounts)
+    failures: list[Failure] = field(default_factory=list[Failure])
+    skipped: dict[str, int] = field(default_factory=dict[str, int])
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class IndexProgress:
+    """What a caller may watch; every method does nothing here."""
+
+    def walked(self, files: int) -> None:
+        """The walk over the paths found so many documents."""
+
+    def file_done(self) -> None:
+        """A document has been looked at."""
+
+    def chunks_planned(self, count: int) -> None:
+        """So many more chunks have to be embedded."""
+
+    def chunks_done(self, count: int) -> None:
+        """So many chunks have been embedded or given up."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """A document on its way through: `vectors[i]` is None until chunk i has been embedded."""
+
+    document: Document
+    row: DocumentRow
+    replaces: StoredDocument | None
+    chunks: list[Chunk]
+    vectors: list[NDArray[np.float32] | None]
+    missing: int
+    pieces: list[tuple[Chunk, NDArray[np.float32]]] = field(default_factory=list[Any])
+    failures: list[Failure] = field(default_factory=list[Failure])
+
+
+def index_paths(
+    layout: Layout,
+    embedder: Embedder,
+    paths: Sequence[Path],
+    *,
+    chunk_tokens: int | None = None,
+    allow_empty: bool = False,
+    progress: IndexProgress | None = None,
+    report: IndexReport | None = None,
+) -> IndexReport:
+    """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
+
+    Documents of the collection that lie outside `paths` are left alone. `report` may be given to see how far a run
+    came that ends with an error.
+
+    Raises:
+        UsageError: a path does not exist.
+        PipelineError: the paths hold no document at all (unless `allow_empty`), or the server fails for good.
+        ModelMismatch: the collection was built with another model, or other chunk settings.
+        StorageError: the collection is locked, damaged, or cannot be written.
+    """
+    started = time.perf_counter()
+    report = report or IndexReport(collection=layout.name)
+    progress = progress or IndexProgress()
+    found = sum(isinstance(item, Found) for item in discover(paths))
+    progress.walked(found)
+    if not found and not allow_empty:
+        raise PipelineError(
+            f"there is no document to index in {', '.join(str(path) for path in paths)}",
+            hint="check the path and the formats listed by `pipeline index --help`; "
+            "with --allow-empty, passages of files that are gone are removed",
+        )
+    with CollectionWriter(layout) as writer:
+        run = _Run(writer, embedder, paths, chunk_tokens=chunk_tokens, progress=progress, report=report)
+        try:
+            run.execute()
+        finally:
+            report.seconds = round(time.perf_counter() - started, 3)
+    return report
+
+
+class _Run:
+    def __init__(
+        self,
+        writer: CollectionWriter,
+        embedder: Embedder,
+        paths: Sequence[Path],
+        *,
+        chunk_tokens: int | None,
+        progress: IndexProgress,
+        report: IndexReport,
+    ) -> None:
+        self.writer = writer
+        self.embedder = embedder
+        self.paths = paths
+        self.chunk_tokens = chunk_tokens
+        self.progress = progress
+        self.report = report
+        self.known = {item.row.path: item for item in writer.snapshot.documents()} if writer.snapshot else {}
+        self.seen: set[str] = set()
+        self.failed_paths: list[str] = []
+        self.pending: deque[_Work] = deque()
+        self.awaiting: deque[tuple[_Work, int]] = deque()
+        self.retired: list[StoredDocument] = []
+        self.touched: dict[str, tuple[int, int]] = {}
+        self.skipped: Counter[str] = Counter()
+        self.settings: ChunkSettings | None = None
+        self.counter: TokenCounter | None = None
+        self.builder: SegmentBuilder | None = None
+        self.last_commit = time.monotonic()
+        if writer.snapshot:
+            check_same_model(writer.snapshot, embedder.model)
+
+    def execute(self) -> None:
+        try:
+            for outcome in self.embedder.embed_chunks(self._chunks_to_embed()):
+                self._accept(outcome)
+                self._store_finished()
+            self._store_finished()
+            self._retire_vanished()
+        finally:
+            # What has been embedded is kept, whatever stops the run: Ctrl-C and a dead server included.
+            self._commit()
+            self._summarise()
+
+    def _chunks_to_embed(self) -> Iterator[Chunk]:
+        for item in discover(self.paths):
+            if isinstance(item, Skipped):
+                self._skip(item)
+                continue
+            path = str(item.path)
+            self.seen.add(path)
+            try:
+                work = self._read(item)
+            except ReadError as error:
+                self._fail(path, error)
+                work = None
+            self.progress.file_done()
+            if work is None:
+                continue
+            self.pending.append(work)
+            self.progress.chunks_planned(work.missing)
+            for index, vector in enumerate(work.vectors):
+                if vector is None:
+                    self.awaiting.append((work, index))
+                    yield work.chunks[index]
+            self._store_finished()
+
+    def _read(self, found: Found) -> _Work | None:
+        path = str(found.path)
+        stored = self.known.get(path)
+        if stored and stored.row.mtime_ns == found.mtime_ns and stored.row.size == found.size:
+            self.report.documents.unchanged += 1
+            return None
+        read_at = time.time_ns()
+        document = read_document(found.path)
+        mtime_ns = found.mtime_ns if read_at - found.mtime_ns > SETTLED_NS else 0
+        if stored and stored.row.content_hash == document.content_hash:
+            self.report.documents.unchanged += 1
+            if mtime_ns:
+                self.touched[path] = (found.size, mtime_ns)
+            return None
+        if not document.text.strip():
+            if document.format == "python":
+                self.skipped["empty module"] += 1
+            else:
+                raise ReadError("the document is empty", path=found.path, hint="write something in it, or remove it")
+        return self._plan(document, found, mtime_ns, stored)
+
+    def _plan(self, document: Document, found: Found, mtime_ns: int, stored: StoredDocument | None) -> _Work:
+        settings, counter = self._prepared()
+        chunks = list(chunk_document(document, settings=settings, counter=counter))
+        vectors = [self._known_vector(chunk.content_hash) for chunk in chunks]
+        missing = sum(vector is None for vector in vectors)
+        self.report.chunks.reused += len(chunks) - missing
+        row = DocumentRow(
+            document_id=document.document_id,
+            path=document.path,
+            title=document.title,
+            format=document.format,
+            size=found.size,
+            mtime_ns=mtime_ns,
+            content_hash=document.content_hash,
+            metadata=document.metadata,
+        )
+        return _Work(document=document, row=row, replaces=stored, chunks=chunks, vectors=vectors, missing=missing)
+
+    def _prepared(self) -> tuple[ChunkSettings, TokenCounter]:
+        """Asks the server about the model, the first time a document has to be chunked."""
+        if self.settings is not None and self.counter is not None:
+            return self.settings, self.counter
+        identity = self.embedder.identity
+        counter = token_counter(self.embedder.vocabulary())
+        reserved = counter.count(identity.document_prefix) if identity.document_prefix else 0
+        limit = identity.context - SPECIAL_TOKENS
+        settings = ChunkSettings(
+            max_tokens=min(limit, self.chunk_tokens or DEFAULT_CHUNK_TOKENS), reserved_tokens=reserved
+        )
+        snapshot = self.writer.snapshot
+        if snapshot is None:
+            snapshot = self.writer.create(identity, asdict(settings))
+        else:
+            check_same_digest(snapshot, identity)
+            settings = _stored_settings(snapshot, asked=self.chunk_tokens, limit=limit)
+        self.builder = SegmentBuilder(identity.dimension)
+        self.settings, self.counter = settings, counter
+        return settings, counter
+
+    def _known_vector(self, content_hash: bytes) -> NDArray[np.float32] | None:
+        if self.builder is not None and (vector := self.builder.vector_of(content_hash)) is not None:
+            return vector
+        return self.writer.snapshot.vector_of(content_hash) if self.writer.snapshot else None
+
+    def _accept(self, outcome: Any) -> None:
+        if isinstance(outcome, FailedChunk):
+            work, index = self.awaiting.popleft()
+            self._replace_failed(work, index, outcome)
+            self.progress.chunks_done(1)
+            return
+        for row, chunk in enumerate(outcome.chunks):
+            work, index = self.awaiting.popleft()
+            assert work.chunks[index].chunk_id == chunk.chunk_id, "embeddings came out of order"
+            work.vectors[index] = outcome.matrix[row]
+            work.missing -= 1
+        self.report.chunks.embedded += len(outcome.chunks)
+        self.progress.chunks_done(len(outcome.chunks))
+
+    def _replace_failed(self, work: _Work, index: int, failed: FailedChunk) -> None:
+        """A chunk that the server finds too long is halved until it fits; any other failure is reported."""
+        work.missing -= 1
+        queue = deque([failed])
+        while queue:
+            failed = queue.popleft()
+            halves = split_chunk(work.document, failed.chunk) if isinstance(failed.error, InputTooLong) else []
+            if not halves:
+                place = f"{work.row.path}:{failed.chunk.start_line}"
+                work.failures.append(Failure(path=place, error=failed.error.message))
+                continue
+            for outcome in self.embedder.embed_together(halves):
+                if isinstance(outcome, FailedChunk):
+                    queue.append(outcome)
+                else:
+                    work.pieces.extend(zip(outcome.chunks, outcome.matrix, strict=True))
+                    self.report.chunks.embedded += len(outcome.chunks)
+
+    def _store_finished(self) -> None:
+        while self.pending and self.pending[0].missing == 0:
+            self._store(self.pending.popleft())
+        rows = self.builder.rows if self.builder else 0
+        if rows >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
+            self._commit()
+
+    def _store(self, work: _Work) -> None:
+        assert self.builder is not None
+        embedded = [*zip(work.chunks, work.vectors, strict=True), *work.pieces]
+        finished = [(chunk, vector) for chunk, vector in embedded if vector is not None]
+        finished.sort(key=lambda pair: pair[0].start)
+        row = replace(work.row, content_hash="", mtime_ns=0) if work.failures else work.row
+        self.builder.add(row, [chunk for chunk, _ in finished], [vector for _, vector in finished])
+        if work.replaces is not None:
+            self._retire(work.replaces, kept=Counter(chunk.content_hash for chunk, _ in finished))
+        counts = self.report.documents
+        if work.failures:
+            counts.failed += 1
+            self.report.failures.extend(work.failures)
+        elif work.replaces is None:
+            counts.added += 1
+        else:
+            counts.updated += 1
+
+    def _retire(self, document: StoredDocument, *, kept: Counter[bytes]) -> None:
+        assert self.writer.snapshot is not None
+        segment = next(item for item in self.writer.snapshot.segments if item.id == document.segment)
+        rows = range(document.first_row, document.first_row + document.rows)
+        old = Counter(passage["content_hash"] for passage in segment.passages(rows))
+        self.report.chunks.removed += (old - kept).total()
+        self.retired.append(document)
+
+    def _retire_vanished(self) -> None:
+        """Documents below the paths that the walk did not come by, unless it could not look where they are."""
+        roots = [str(path.absolute().resolve()) for path in self.paths]
+        for path, document in self.known.items():
+            if path in self.seen or not _below(path, roots) or _below(path, self.failed_paths):
+                continue
+            self._retire(document, kept=Counter())
+            self.report.documents.removed += 1
+
+    def _commit(self) -> None:
+        self.last_commit = time.monotonic()
+        snapshot = self.writer.snapshot
+        if snapshot is None:
+            return
+        builder = self.builder or SegmentBuilder(snapshot.manifest.model.dimension)
+        if not (builder.documents or self.retired or self.touched):
+            return
+        with interrupts_deferred():
+            self.writer.commit(builder, retired=self.retired, touched=self.touched)
+            self.builder = SegmentBuilder(snapshot.manifest.model.dimension)
+            self.retired, self.touched = [], {}
+
+    def _summarise(self) -> None:
+        self.report.skipped = dict(sorted(self.skipped.items()))
+        if self.writer.snapshot is not None:
+            manifest = self.writer.snapshot.manifest
+            self.report.model = manifest.model.name
+            self.report.dimension = manifest.model.dimension
+            self.report.chunks.total = manifest.live_rows
+
+    def _skip(self, item: Skipped) -> None:
+        if item.is_failure:
+            self._fail(str(item.path), ReadError(item.reason, path=item.path))
+        else:
+            self.skipped[item.reason] += 1
+
+    def _fail(self, path: str, error: PipelineError) -> None:
+        self.failed_paths.append(path)
+        self.report.documents.failed += 1
+        self.report.failures.append(Failure(path=path, error=error.message))
+
+
+def check_same_model(snapshot: Snapshot, model: str) -> None:
+    """Raises ModelMismatch unless `model` names the model that the collection was built with."""
+    built_with = snapshot.manifest.model.name
+    if split_tag(built_with) != split_tag(model):
+        raise ModelMismatch(
+            f"collection {snapshot.name!r} was built with model {built_with!r} "
+            f"({snapshot.manifest.model.dimension} dimensions), not {model!r}",
+            hint=f"leave out --model, or index into a new collection: pipeline index PATH -c NAME --model {model}",
+        )
+
+
+def check_same_digest(snapshot: Snapshot, identity: ModelIdentity) -> None:
+    """Raises ModelMismatch or DimensionMismatch if the server's model is another one under the same name."""
+    recorded = snapshot.manifest.model
+    if recorded.dimension != identity.dimension:
+        raise DimensionMismatch(
+            model=recorded.name,
+            expected=recorded.dimension,
+            actual=identity.dimension,
+            where=f"collection {snapshot.name!r}",
+        )
+    if recorded.digest and identity.digest and recorded.digest != identity.digest:
+        raise ModelMismatch(
+            f"model {recorded.name!r} on this server is not the one that collection {snapshot.name!r} was built with "
+            f"(digest {identity.digest[:12]}, was {recorded.digest[:12]})",
+            hint="use the server it was built with, or index the documents again into a new collection (-c NAME)",
+        )
+
+
+def _stored_settings(snapshot: Snapshot, *, asked: int | None, limit: int) -> ChunkSettings:
+    settings = ChunkSettings(**snapshot.manifest.chunker)
+    if asked is not None and min(asked, limit) != settings.max_tokens:
+        raise UsageError(
+            f"collection {snapshot.name!r} is chunked to {settings.max_tokens} tokens, not {asked}",
+            hint="leave out --chunk-tokens, or index into a new collection (-c NAME)",
+        )
+    return settings
+
+
+def _below(path: str, roots: Sequence[str]) -> bool:
+    return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)

@@ -1,0 +1,68 @@
+"""File names of a collection on disk. `docs/storage.md` says how to read them without this package."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+FORMAT_VERSION = 1
+VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+VECTORS = "vectors.arrow"
+PASSAGES = "passages.arrow"
+DOCUMENTS = "documents.arrow"
+HASHES = "hashes.arrow"
+SEGMENT_FILES = (VECTORS, PASSAGES, DOCUMENTS, HASHES)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths of the collection in `root`."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, home: Path, name: str) -> Layout:
+        """The layout of collection `name` below `home`. Raises UsageError for a name that is no plain file name."""
+        if not VALID_NAME.fullmatch(name):
+            raise UsageError(
+                f"{name!r} cannot be a collection's name",
+                hint="use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit",
+            )
+        return cls(home / "collections" / name)
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def segments(self) -> Path:
+        return self.root / "segments"
+
+    def segment(self, segment_id: str) -> Path:
+        return self.segments / segment_id
+
+    def manifest(self, generation: int) -> Path:
+        return self.root / f"manifest-{generation:08d}.json"
+
+    def deleted(self, segment_id: str, generation: int) -> Path:
+        return self.segment(segment_id) / f"deleted-{generation:08d}.arrow"
+
+    def touched(self, generation: int) -> Path:
+        return self.root / f"touched-{generation:08d}.arrow"
+
+    def generations(self) -> list[int]:
+        """Generations that have a manifest, newest first."""
+        found: list[int] = []
+        for path in self.root.glob("manifest-*.json"):
+            number = path.stem.removeprefix("manifest-")
+            if number.isdigit():
+                found.append(int(number))
+        return sorted(found, reverse=True)

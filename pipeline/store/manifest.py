@@ -1,0 +1,108 @@
+"""The manifest: what a collection is made of at one moment. Writing the next one is the commit.
+
+In: a `Layout`. Out: frozen records, read from and written as JSON. A reader that holds a manifest sees that state
+for as long as it likes, because the files it names never change.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.embed.identity import ModelIdentity
+from pipeline.errors import CollectionNotFound, CorruptCollection
+from pipeline.store.files import FileRecord, write_atomic
+from pipeline.store.layout import FORMAT_VERSION, Layout
+
+KEPT_MANIFESTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRecord:
+    """`deleted` names the file that lists the segment's dead rows, if it has any; `deleted_rows` counts them."""
+
+    id: str
+    rows: int
+    documents: int
+    files: tuple[FileRecord, ...]
+    deleted: FileRecord | None = None
+    deleted_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """`chunker` holds the settings by which every document was cut; `touched` lists newer file times."""
+
+    generation: int
+    model: ModelIdentity
+    chunker: dict[str, Any]
+    segments: tuple[SegmentRecord, ...] = ()
+    touched: FileRecord | None = None
+    metric: str = "cosine"
+    format: int = FORMAT_VERSION
+    created: str = ""
+    updated: str = ""
+    written_by: str = ""
+
+    @property
+    def live_rows(self) -> int:
+        return sum(segment.rows - segment.deleted_rows for segment in self.segments)
+
+
+def read_manifest(layout: Layout) -> Manifest:
+    """The newest manifest.
+
+    Raises:
+        CollectionNotFound: there is none.
+        CorruptCollection: it cannot be understood, or is of a newer format.
+    """
+    generations = layout.generations()
+    if not generations:
+        raise CollectionNotFound(
+            f"there is no collection {layout.name!r} in {layout.root.parent}",
+            hint=f"make it with: pipeline index PATH -c {layout.name}",
+        )
+    path = layout.manifest(generations[0])
+    try:
+        content = json.loads(path.read_bytes())
+        version = content["format"]
+        if version != FORMAT_VERSION:
+            raise CorruptCollection(
+                f"{path} has format {version}, this release reads format {FORMAT_VERSION}",
+                hint="use the release that wrote it, or index the documents again",
+            )
+        return _from_json(content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptCollection(
+            f"{path} cannot be understood: {error}",
+            hint="remove that file to go back to the generation before it, or index again into a new collection",
+        ) from error
+
+
+def write_manifest(layout: Layout, manifest: Manifest) -> None:
+    """Commits `manifest`; older ones than the last few are removed. Raises StorageUnwritable."""
+    content = json.dumps(dataclasses.asdict(manifest), ensure_ascii=False, indent=1).encode()
+    write_atomic(layout.manifest(manifest.generation), content)
+    for generation in layout.generations()[KEPT_MANIFESTS:]:
+        layout.manifest(generation).unlink(missing_ok=True)
+
+
+def _from_json(content: dict[str, Any]) -> Manifest:
+    fields = dict(content)
+    fields["model"] = ModelIdentity(**fields["model"])
+    fields["segments"] = tuple(_segment(segment) for segment in fields["segments"])
+    fields["touched"] = _file(fields["touched"])
+    return Manifest(**fields)
+
+
+def _segment(content: dict[str, Any]) -> SegmentRecord:
+    fields = dict(content)
+    fields["files"] = tuple(FileRecord(**file) for file in fields["files"])
+    fields["deleted"] = _file(fields["deleted"])
+    return SegmentRecord(**fields)
+
+
+def _file(content: dict[str, Any] | None) -> FileRecord | None:
+    return FileRecord(**content) if content else None
