@@ -16,6 +16,7 @@ from pipeline.errors import UsageError
 
 CONFIG_FILE = "pipeline.toml"
 EMBEDDED_HOST = "embedded"
+DEFAULT_MODEL = "all-minilm"
 
 ENVIRONMENT = {
     "home": "PIPELINE_HOME",
@@ -40,14 +41,14 @@ class Config:
     """`host` None means: an Ollama on the default address if one answers, else the embedded server;
     `embedded` means the embedded server; anything else is that server and no other.
 
-    `models` is the embedded server's model store (default `<home>/models`). `timeout` is in seconds and covers
+    `model` None means the collection's own, and `all-minilm` for a new one. `models` is the embedded server's model store (default `<home>/models`). `timeout` is in seconds and covers
     one request, model load included. `chat_model` None means `qwen2.5-coder:1.5b`, or, where the server lacks it
     and has another chat model, that one.
     """
 
     home: Path = field(default_factory=default_home)
     host: str | None = None
-    model: str = "all-minilm"
+    model: str | None = None
     chat_model: str | None = None
     models: Path | None = None
     concurrency: int = 4

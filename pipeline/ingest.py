@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, split_chunk, token_counter
-from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, ModelIdentity
-from pipeline.embed.known import split_tag
+from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk
 from pipeline.errors import (
-    DimensionMismatch,
     InputTooLong,
-    ModelMismatch,
     PipelineError,
     ReadError,
     UsageError,
@@ -190,7 +187,7 @@ class _Run:
         self.builder: SegmentBuilder | None = None
         self.last_commit = time.monotonic()
         if writer.snapshot:
-            check_same_model(writer.snapshot, embedder.model)
+            writer.snapshot.require_model(embedder.model)
 
     def execute(self) -> None:
         try:
@@ -281,7 +278,7 @@ class _Run:
         if snapshot is None:
             snapshot = self.writer.create(identity, asdict(settings))
         else:
-            check_same_digest(snapshot, identity)
+            snapshot.require_identity(identity)
             settings = _stored_settings(snapshot, asked=self.chunk_tokens, limit=limit)
         self.builder = SegmentBuilder(identity.dimension)
         self.settings, self.counter = settings, counter
@@ -397,35 +394,6 @@ class _Run:
         self.failed_paths.append(path)
         self.report.documents.failed += 1
         self.report.failures.append(Failure(path=path, error=error.message))
-
-
-def check_same_model(snapshot: Snapshot, model: str) -> None:
-    """Raises ModelMismatch unless `model` names the model that the collection was built with."""
-    built_with = snapshot.manifest.model.name
-    if split_tag(built_with) != split_tag(model):
-        raise ModelMismatch(
-            f"collection {snapshot.name!r} was built with model {built_with!r} "
-            f"({snapshot.manifest.model.dimension} dimensions), not {model!r}",
-            hint=f"leave out --model, or index into a new collection: pipeline index PATH -c NAME --model {model}",
-        )
-
-
-def check_same_digest(snapshot: Snapshot, identity: ModelIdentity) -> None:
-    """Raises ModelMismatch or DimensionMismatch if the server's model is another one under the same name."""
-    recorded = snapshot.manifest.model
-    if recorded.dimension != identity.dimension:
-        raise DimensionMismatch(
-            model=recorded.name,
-            expected=recorded.dimension,
-            actual=identity.dimension,
-            where=f"collection {snapshot.name!r}",
-        )
-    if recorded.digest and identity.digest and recorded.digest != identity.digest:
-        raise ModelMismatch(
-            f"model {recorded.name!r} on this server is not the one that collection {snapshot.name!r} was built with "
-            f"(digest {identity.digest[:12]}, was {recorded.digest[:12]})",
-            hint="use the server it was built with, or index the documents again into a new collection (-c NAME)",
-        )
 
 
 def _stored_settings(snapshot: Snapshot, *, asked: int | None, limit: int) -> ChunkSettings:

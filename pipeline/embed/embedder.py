@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from pipeline.embed.checks import checked_matrix
 from pipeline.embed.identity import ModelIdentity, learn_identity, vocabulary_of
@@ -21,11 +21,11 @@ from pipeline.errors import (
     BadRequest,
     BadVector,
     InputTooLong,
-    ModelNotFound,
     PipelineError,
     ServerError,
     UsageError,
 )
+from pipeline.pull import ModelPuller
 from pipeline.types import Batch, Chunk, Vectors
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from pipeline.api import Client, Progress
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 BLAMES_THE_TEXT = (BadRequest, ServerError, BadVector, BadReply)
 """Errors that one text of a batch can cause for all: such a batch is halved until the text is known."""
@@ -62,6 +60,7 @@ class Embedder:
     """Embeds with `model`; makes no request before it is first needed.
 
     Args:
+        client: gives the client; called when a request is made.
         batch_size: texts in one request.
         concurrency: requests in flight.
         pull: whether a model that the server lacks is pulled.
@@ -70,7 +69,7 @@ class Embedder:
 
     def __init__(
         self,
-        client: Client,
+        client: Callable[[], Client],
         model: str,
         *,
         batch_size: int = 32,
@@ -78,12 +77,11 @@ class Embedder:
         pull: bool = True,
         on_pull: Callable[[Progress], None] | None = None,
     ) -> None:
-        self.client = client
+        self._client = client
         self.model = model
         self.batch_size = batch_size
         self.concurrency = concurrency
-        self._pull_allowed = pull
-        self._on_pull = on_pull
+        self._puller = ModelPuller(client, model, allowed=pull, on_progress=on_pull)
         self._identity: ModelIdentity | None = None
         self._lock = threading.RLock()
         self._failures_in_a_row = 0
@@ -93,12 +91,12 @@ class Embedder:
         """Name, digest, dimension, context and prefixes, asked of the server once (and pulled if missing)."""
         with self._lock:
             if self._identity is None:
-                self._identity = self._with_model(lambda: learn_identity(self.client, self.model))
+                self._identity = self._puller.retrying(lambda: learn_identity(self._client(), self.model))
             return self._identity
 
     def vocabulary(self) -> list[str] | None:
         """The model's WordPiece vocabulary from `/api/show`, or None for a tokenizer of another kind."""
-        return vocabulary_of(self.client, self.model)
+        return vocabulary_of(self._client(), self.model)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The embedding of a question: float32, shape (dimension,), unit norm.
@@ -114,6 +112,10 @@ class Embedder:
                 f"the query is longer than the {self.identity.context} tokens that {self.model!r} can take",
                 hint="ask a shorter question",
             ) from error
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of a few texts as documents, in one request: float32, shape (len(texts), dimension)."""
+        return self._request([self.identity.document_prefix + text for text in texts])
 
     def embed_chunks(self, chunks: Iterable[Chunk]) -> Iterator[Outcome]:
         """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time, in order.
@@ -165,7 +167,7 @@ class Embedder:
 
     def _request(self, texts: Sequence[str]) -> NDArray[np.float32]:
         identity = self.identity
-        reply = self._with_model(lambda: self.client.embed(self.model, texts, truncate=False))
+        reply = self._puller.retrying(lambda: self._client().embed(self.model, texts, truncate=False))
         return checked_matrix(
             reply.matrix,
             model=self.model,
@@ -173,19 +175,3 @@ class Embedder:
             dimension=identity.dimension,
             where="reply of /api/embed",
         )
-
-    def _with_model(self, call: Callable[[], T]) -> T:
-        try:
-            return call()
-        except ModelNotFound:
-            if not self._pull_allowed:
-                raise
-        with self._lock:
-            try:
-                return call()
-            except ModelNotFound:
-                logger.info("pulling %s, which the server lacks", self.model)
-                for progress in self.client.pull_stream(self.model):
-                    if self._on_pull is not None:
-                        self._on_pull(progress)
-            return call()

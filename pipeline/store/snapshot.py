@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import CollectionNotFound, CorruptCollection
+from pipeline.embed.identity import ModelIdentity
+from pipeline.embed.known import split_tag
+from pipeline.errors import CollectionNotFound, CorruptCollection, DimensionMismatch, ModelMismatch
 from pipeline.store.files import check_file, map_table
 from pipeline.store.layout import Layout
 from pipeline.store.manifest import Manifest, read_manifest
@@ -58,6 +60,33 @@ class Snapshot:
     @property
     def name(self) -> str:
         return self.layout.name
+
+    def require_model(self, model: str) -> None:
+        """Raises ModelMismatch unless `model` names the model that the collection was built with."""
+        recorded = self.manifest.model
+        if split_tag(recorded.name) != split_tag(model):
+            raise ModelMismatch(
+                f"collection {self.name!r} was built with model {recorded.name!r} "
+                f"({recorded.dimension} dimensions), not {model!r}",
+                hint=f"leave out --model, or index into a new collection: pipeline index PATH -c NAME --model {model}",
+            )
+
+    def require_identity(self, identity: ModelIdentity) -> None:
+        """Raises DimensionMismatch or ModelMismatch if the server has another model under the same name."""
+        recorded = self.manifest.model
+        if recorded.dimension != identity.dimension:
+            raise DimensionMismatch(
+                model=recorded.name,
+                expected=recorded.dimension,
+                actual=identity.dimension,
+                where=f"collection {self.name!r}",
+            )
+        if recorded.digest and identity.digest and recorded.digest != identity.digest:
+            raise ModelMismatch(
+                f"model {recorded.name!r} on this server is not the one that collection {self.name!r} was built with "
+                f"(digest {identity.digest[:12]}, was {recorded.digest[:12]})",
+                hint="use the server it was built with, or index the documents into a new collection (-c NAME)",
+            )
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every live document, with the file times that were seen last."""

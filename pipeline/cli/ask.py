@@ -1,0 +1,80 @@
+"""`pipeline ask`: an answer from a collection, with citations, streamed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from pipeline.cli.options import collection_option, model_option, server_options, shared_options
+from pipeline.cli.reporting import notice, place, print_json
+from pipeline.cli.search import hit_json, print_hit
+from pipeline.cli.session import open_for_command
+from pipeline.collection import HITS_FOR_ANSWER
+from pipeline.config import Config
+from pipeline.types import Answer
+
+
+@click.command(short_help="Answer a question from a collection, with citations.")
+@click.argument("question")
+@collection_option
+@click.option("-k", "k", type=click.IntRange(min=1), default=HITS_FOR_ANSWER, show_default=True, help="Passages to use.")
+@click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
+@model_option
+@server_options
+@shared_options
+def ask(question: str, name: str, k: int, config: Config, as_json: bool) -> int:
+    """Answer QUESTION from the passages of a collection.
+
+    The answer cites its sources by number. Ends with status 1 if the passages do not answer the question.
+    """
+    started = time.perf_counter()
+    streamed: list[str] = []
+
+    def show(piece: str) -> None:
+        streamed.append(piece)
+        click.echo(piece, nl=False)
+
+    live = sys.stdout.isatty() and not as_json
+    with open_for_command(name, config) as collection:
+        answer = collection.ask(question, k=k, on_text=show if live else None)
+    seconds = round(time.perf_counter() - started, 3)
+    if as_json:
+        print_json(_answer_json(answer, seconds))
+        return 0 if answer.answered else 1
+    if streamed:
+        click.echo()
+    if "".join(streamed).strip() != answer.text:
+        click.echo(answer.text)
+    _print_sources(answer)
+    return 0 if answer.answered else 1
+
+
+def _print_sources(answer: Answer) -> None:
+    click.echo()
+    for citation in answer.citations:
+        where = click.style(place(citation.path, citation.start_line, citation.end_line), fg="cyan")
+        click.echo(f"[{citation.number}] {where}\n    {' '.join(citation.quote.split())}")
+    if not answer.answered and answer.hits:
+        click.echo("The nearest passages:")
+        for hit in answer.hits:
+            print_hit(hit)
+    for text in answer.notices:
+        notice(text)
+
+
+def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "answered": answer.answered,
+        "citations": [asdict(citation) for citation in answer.citations],
+        "hits": [hit_json(hit) for hit in answer.hits],
+        "model": answer.model,
+        "usage": asdict(answer.usage),
+        "notices": list(answer.notices),
+        "seconds": seconds,
+    }

@@ -1,0 +1,97 @@
+"""`pipeline collections list|show`: what collections there are and what is in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
+from pipeline.cli.reporting import notice, print_json, shown_path
+from pipeline.config import Config
+from pipeline.errors import PipelineError
+from pipeline.store import Snapshot, collection_names, require_collection
+
+
+@click.group(short_help="Look after collections.")
+def collections() -> None:
+    """Look after collections."""
+
+
+@collections.command("list", short_help="The collections here.")
+@shared_options
+def list_collections(config: Config, as_json: bool) -> int:
+    """The collections here, with their model and size. Ends with status 1 if one of them is damaged."""
+    rows: list[dict[str, Any]] = []
+    for name in collection_names(config.home):
+        try:
+            rows.append(_summary(require_collection(config.home, name)))
+        except PipelineError as error:
+            rows.append({"collection": name, "error": error.message})
+    if as_json:
+        print_json({"home": str(config.home), "collections": rows})
+    else:
+        for row in rows:
+            if "error" in row:
+                notice(f"{row['collection']}: {row['error']}")
+            else:
+                click.echo(
+                    f"{row['collection']}: {row['documents']} documents, {row['chunks']} chunks, "
+                    f"{row['model']} ({row['dimension']}), updated {row['updated']}"
+                )
+        if not rows:
+            notice(f"no collections in {config.home}; make one with: pipeline index PATH")
+    return 1 if any("error" in row for row in rows) else 0
+
+
+@collections.command("show", short_help="What is in a collection.")
+@click.argument("name", default=DEFAULT_COLLECTION)
+@shared_options
+def show(name: str, config: Config, as_json: bool) -> int:
+    """What is in collection NAME: its model, settings, segments and documents."""
+    snapshot = require_collection(config.home, name)
+    details = {**_summary(snapshot), **_details(snapshot)}
+    if as_json:
+        print_json(details)
+        return 0
+    for key in ("collection", "folder", "model", "digest", "dimension", "metric", "chunker", "created", "updated"):
+        click.echo(f"{key:<10} {details[key]}")
+    click.echo(f"{'segments':<10} {len(details['segments'])}, {details['bytes']:,} bytes")
+    click.echo(f"{'chunks':<10} {details['chunks']}")
+    click.echo(f"{'documents':<10} {details['documents']}")
+    for document in details["files"]:
+        click.echo(f"  {document['chunks']:>5}  {shown_path(document['path'])}")
+    return 0
+
+
+def _summary(snapshot: Snapshot) -> dict[str, Any]:
+    manifest = snapshot.manifest
+    return {
+        "collection": snapshot.name,
+        "model": manifest.model.name,
+        "dimension": manifest.model.dimension,
+        "documents": sum(1 for _ in snapshot.documents()),
+        "chunks": manifest.live_rows,
+        "updated": manifest.updated,
+    }
+
+
+def _details(snapshot: Snapshot) -> dict[str, Any]:
+    manifest = snapshot.manifest
+    return {
+        "folder": str(snapshot.layout.root),
+        "digest": manifest.model.digest,
+        "metric": manifest.metric,
+        "query_prefix": manifest.model.query_prefix,
+        "document_prefix": manifest.model.document_prefix,
+        "chunker": manifest.chunker,
+        "created": manifest.created,
+        "segments": [
+            {"id": record.id, "rows": record.rows, "deleted": record.deleted_rows} for record in manifest.segments
+        ],
+        "bytes": sum(file.bytes for record in manifest.segments for file in record.files),
+        "files": [
+            {"path": document.row.path, "title": document.row.title, "chunks": document.rows}
+            for document in sorted(snapshot.documents(), key=lambda item: item.row.path)
+        ],
+    }

@@ -1,0 +1,81 @@
+"""`pipeline index`: bring a collection up to date with files and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import collection_option, model_option, server_options, shared_options
+from pipeline.cli.progress import IndexBars
+from pipeline.cli.reporting import notice, print_json, shown_path
+from pipeline.cli.session import open_for_command
+from pipeline.config import Config
+from pipeline.errors import PipelineError
+from pipeline.ingest import IndexReport
+
+
+@click.command(short_help="Bring a collection up to date with files and folders.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@collection_option
+@model_option
+@click.option("--batch-size", type=int, metavar="N", help="Texts in one request.  [default: 32]")
+@click.option("--concurrency", type=int, metavar="N", help="Requests in flight.  [default: 4]")
+@click.option("--chunk-tokens", type=int, metavar="N", help="Longest chunk, for a new collection.  [default: 256]")
+@click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document is left.")
+@server_options
+@shared_options
+def index(
+    paths: tuple[Path, ...],
+    name: str,
+    chunk_tokens: int | None,
+    allow_empty: bool,
+    config: Config,
+    as_json: bool,
+) -> int:
+    """Bring a collection up to date with PATHS: new and changed documents in, vanished ones out.
+
+    Reads Markdown, plain text, HTML, Python and reStructuredText. Hidden files and what .gitignore or
+    .pipelineignore name are left out. Unchanged files are not read again. Ends with status 1 if any document failed.
+    """
+    report = IndexReport(collection=name)
+    with open_for_command(name, config) as collection, IndexBars() as bars:
+        try:
+            collection.index(*paths, chunk_tokens=chunk_tokens, allow_empty=allow_empty, progress=bars, report=report)
+        except (PipelineError, KeyboardInterrupt):
+            if not as_json and (report.chunks.embedded or report.documents.added):
+                notice(f"stopped early; kept: {_summary(report)}")
+            raise
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print(report)
+    return 1 if report.failures else 0
+
+
+def _print(report: IndexReport) -> None:
+    click.echo(f"{report.collection}: {_summary(report)}")
+    if report.skipped:
+        skipped = ", ".join(f"{count} {reason}" for reason, count in report.skipped.items())
+        click.echo(f"skipped: {skipped}")
+    for failure in report.failures:
+        click.secho(f"failed: {shown_path(failure.path)}: {failure.error}", fg="red", err=True)
+
+
+def _summary(report: IndexReport) -> str:
+    documents, chunks = report.documents, report.chunks
+    counts = [
+        f"{count} {word}"
+        for word, count in (
+            ("added", documents.added),
+            ("updated", documents.updated),
+            ("unchanged", documents.unchanged),
+            ("removed", documents.removed),
+            ("failed", documents.failed),
+        )
+        if count
+    ]
+    return (
+        f"{', '.join(counts) or 'no'} documents; {chunks.embedded} chunks embedded, {chunks.reused} reused, "
+        f"{chunks.removed} removed, {chunks.total} in all; {report.seconds:.1f} s"
+    )

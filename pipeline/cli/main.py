@@ -1,0 +1,65 @@
+"""The command line: `pipeline COMMAND`. Commands are imported when they are called, so that help stays fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+COMMANDS = {
+    "index": ("pipeline.cli.index", "index"),
+    "search": ("pipeline.cli.search", "search"),
+    "ask": ("pipeline.cli.ask", "ask"),
+    "collections": ("pipeline.cli.collections", "collections"),
+    "models": ("pipeline.cli.models", "models"),
+    "serve": ("pipeline.cli.serve", "serve"),
+    "eval": ("pipeline.cli.evaluate", "evaluate"),
+    "doctor": ("pipeline.cli.doctor", "doctor"),
+}
+
+SUMMARIES = {
+    "index": "Bring a collection up to date with files and folders.",
+    "search": "Find passages by meaning.",
+    "ask": "Answer a question from a collection, with citations.",
+    "collections": "Look after collections.",
+    "models": "Look after the server's models.",
+    "serve": "Run the embedded Ollama-compatible server.",
+    "eval": "Measure retrieval quality on golden questions or a BEIR folder.",
+    "doctor": "Check what is set up and say what to do.",
+}
+
+
+class LazyGroup(click.Group):
+    """Lists its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="pipeline", prog_name="pipeline")
+def command_line() -> None:
+    """Index document collections, search them by meaning and answer questions with citations, over the Ollama API.
+
+    With OLLAMA_HOST set, that server is used; else an Ollama on the default address if one answers; else the
+    server inside this program.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `pipeline` program: runs the command line and exits with its status."""
+    from pipeline.cli.reporting import run  # noqa: PLC0415 - keeps help fast
+
+    sys.exit(run(command_line, arguments))

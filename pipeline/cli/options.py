@@ -1,0 +1,53 @@
+"""Options that commands share. In: a click command function. Out: it gets `config` and `as_json` as arguments."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from pipeline.config import resolve_config
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_COLLECTION = "default"
+
+
+def shared_options(function: Command) -> Command:
+    """Adds --home and --json; resolves the settings once."""
+
+    @click.option("--home", type=click.Path(path_type=Path), help="Where collections and models are kept.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else there.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, home: Path | None, as_json: bool, **kwargs: Any) -> Any:
+        flags = {name: kwargs.pop(name, None) for name in SETTINGS}
+        if kwargs.pop("no_pull", False):
+            flags["pull"] = False
+        config = resolve_config({"home": home, **flags}, environ=os.environ, folder=Path.cwd())
+        return function(*args, config=config, as_json=as_json, **kwargs)
+
+    return wrapper  # type: ignore[return-value]  # click's decorators keep the function's type
+
+
+SETTINGS = ("host", "model", "chat_model", "concurrency", "batch_size", "timeout")
+
+
+def server_options(function: Command) -> Command:
+    """Adds what commands need that talk to a model: --host, --timeout, --no-pull."""
+    for option in (
+        click.option("--host", metavar="ADDRESS", help="Server to use, over OLLAMA_HOST; `embedded` for the one inside."),
+        click.option("--timeout", type=float, metavar="SECONDS", help="Limit for one request.  [default: 300]"),
+        click.option("--no-pull", is_flag=True, help="Fail rather than pull a model that the server lacks."),
+    ):
+        function = option(function)
+    return function
+
+
+collection_option = click.option(
+    "-c", "--collection", "name", default=DEFAULT_COLLECTION, show_default=True, metavar="NAME", help="Collection."
+)
+model_option = click.option("--model", metavar="NAME", help="Embedding model.  [default: the collection's, or all-minilm]")

@@ -1,0 +1,159 @@
+"""A collection as a library user holds it: index, search, ask. No logic of its own: each method runs a stage.
+
+In: a name and settings. Out: reports, hits, answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pipeline.answer import answer_extractively, answer_with_model, choose_chat_model
+from pipeline.config import DEFAULT_MODEL, Config, resolve_config
+from pipeline.connect import Connection, connect
+from pipeline.embed import Embedder
+from pipeline.errors import CollectionNotFound, ModelNotFound
+from pipeline.ingest import IndexProgress, IndexReport, index_paths
+from pipeline.pull import ModelPuller
+from pipeline.query import search as search_snapshot
+from pipeline.store import Layout, Snapshot, require_collection
+
+if TYPE_CHECKING:
+    from pipeline.api import Client, Progress
+    from pipeline.types import Answer, Hit
+
+HITS_FOR_ANSWER = 5
+
+
+def open_collection(
+    name: str = "default",
+    *,
+    model: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    host: str | None = None,
+    config: Config | None = None,
+) -> Collection:
+    """Opens collection `name`, which need not exist before the first `index`.
+
+    Settings that are not given come from the environment, `pipeline.toml` and the defaults, as on the command line.
+    """
+    if config is None:
+        flags = {"model": model, "home": home, "host": host}
+        config = resolve_config(flags, environ=os.environ, folder=Path.cwd())
+    return Collection(name, config)
+
+
+class Collection:
+    """Use it in a `with` block, or call `close`: it holds connections and, with the embedded server, models."""
+
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        *,
+        connector: Callable[[Config], Connection] = connect,
+        on_pull: Callable[[str], Callable[[Progress], None]] | None = None,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.layout = Layout.of(config.home, name)
+        self._connector = connector
+        self._connection: Connection | None = None
+        self._on_pull = on_pull
+        self._embedder: Embedder | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self._embedder = None
+
+    @property
+    def connection(self) -> Connection:
+        """The server, connected to when it is first needed."""
+        if self._connection is None:
+            self._connection = self._connector(self.config)
+        return self._connection
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The collection as it stands on disk now. Raises CollectionNotFound or CorruptCollection."""
+        return require_collection(self.config.home, self.name)
+
+    def index(
+        self,
+        *paths: str | os.PathLike[str],
+        chunk_tokens: int | None = None,
+        allow_empty: bool = False,
+        progress: IndexProgress | None = None,
+        report: IndexReport | None = None,
+    ) -> IndexReport:
+        """Brings the collection up to date with files and folders; see `pipeline.ingest.index_paths`."""
+        return index_paths(
+            self.layout,
+            self.embedder,
+            [Path(path) for path in paths],
+            chunk_tokens=chunk_tokens,
+            allow_empty=allow_empty,
+            progress=progress,
+            report=report,
+        )
+
+    def search(self, query: str, *, k: int = 10) -> list[Hit]:
+        """The `k` passages most similar to `query`, best first; see `pipeline.query.search`."""
+        snapshot = self.snapshot
+        if self.config.model is not None:
+            snapshot.require_model(self.config.model)
+        return search_snapshot(snapshot, self.embedder, query, k=k)
+
+    def ask(self, question: str, *, k: int = HITS_FOR_ANSWER, on_text: Callable[[str], None] | None = None) -> Answer:
+        """An answer from the `k` best passages, with citations that resolve.
+
+        Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`
+        say so. `on_text` is called with each piece of a written answer as it arrives.
+        """
+        hits = self.search(question, k=k)
+        client = self._client()
+        model = choose_chat_model(client, self.config.chat_model)
+        puller = ModelPuller(self._client, model, allowed=self.config.pull, on_progress=self._progress_of(model))
+        try:
+            return puller.retrying(lambda: answer_with_model(client, model, question, hits, on_text=on_text))
+        except ModelNotFound:
+            if self.config.chat_model is not None:
+                raise
+            return answer_extractively(self.embedder, question, hits)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The collection's model on the server; makes no request before it is used."""
+        if self._embedder is None:
+            model = self.config.model or self._recorded_model() or DEFAULT_MODEL
+            self._embedder = Embedder(
+                self._client,
+                model,
+                batch_size=self.config.batch_size,
+                concurrency=self.config.concurrency,
+                pull=self.config.pull,
+                on_pull=self._progress_of(model),
+            )
+        return self._embedder
+
+    def _client(self) -> Client:
+        return self.connection.client
+
+    def _progress_of(self, model: str) -> Callable[[Progress], None] | None:
+        return self._on_pull(model) if self._on_pull else None
+
+    def _recorded_model(self) -> str | None:
+        try:
+            return self.snapshot.manifest.model.name
+        except CollectionNotFound:
+            return None

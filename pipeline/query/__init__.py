@@ -1,0 +1,5 @@
+"""Stage 5: question -> Hits."""
+
+from pipeline.query.search import search
+
+__all__ = ["search"]
