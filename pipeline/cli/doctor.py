@@ -17,6 +17,7 @@ from pipeline.config import Config
 from pipeline.connect import connect
 from pipeline.errors import PipelineError
 from pipeline.store import collection_names, require_collection
+from pipeline.version import VERSION
 
 Verdict = Literal["ok", "warning", "error"]
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
@@ -41,7 +42,7 @@ def doctor(config: Config, as_json: bool) -> int:
     Ends with status 1 if something is wrong.
     """
     findings = [
-        Finding(check="version", verdict="ok", detail=f"pipeline {version('pipeline')}, Python {platform.python_version()}"),
+        Finding(check="version", verdict="ok", detail=f"pipeline {VERSION}, Python {platform.python_version()}"),
         _home(config),
         _engine(),
         *_server(config),

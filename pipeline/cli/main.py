@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline.version import VERSION
+
 COMMANDS = {
     "index": ("pipeline.cli.index", "index"),
     "search": ("pipeline.cli.search", "search"),
@@ -49,7 +51,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="pipeline", prog_name="pipeline")
+@click.version_option(VERSION, prog_name="pipeline")
 def command_line() -> None:
     """Index document collections, search them by meaning and answer questions with citations, over the Ollama API.
 

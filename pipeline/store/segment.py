@@ -215,10 +215,7 @@ class Segment:
             raise DimensionMismatch(
                 model=self._model, expected=self._dimension, actual=actual, where=f"segment {self.id}"
             )
-        column = table.column("vector").combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0)
-        return column.flatten().to_numpy(zero_copy_only=True).reshape(self.record.rows, self._dimension)
+        return _only_chunk(table.column("vector")).flatten().to_numpy(zero_copy_only=True).reshape(self.record.rows, self._dimension)
 
     @cached_property
     def documents(self) -> list[StoredDocument]:
@@ -287,11 +284,11 @@ class Segment:
 
     @cached_property
     def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32], pa.Array]:
-        table = self._table(HASHES).combine_chunks()
+        table = self._table(HASHES)
         return (
-            table.column("key").to_numpy(),
-            table.column("row").to_numpy(),
-            table.column("content_hash"),
+            _only_chunk(table.column("key")).to_numpy(),
+            _only_chunk(table.column("row")).to_numpy(),
+            _only_chunk(table.column("content_hash")),
         )
 
     def _table(self, name: str) -> pa.Table:
@@ -303,6 +300,13 @@ class Segment:
                 hint="restore it from a backup, or index again",
             )
         return table
+
+
+def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """The column's one array as it lies in the file; joining chunks would copy it."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    return column.chunk(0) if column.num_chunks == 1 else pa.array([], column.type)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

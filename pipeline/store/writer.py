@@ -11,7 +11,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any, Self
 
 from pipeline.embed.identity import ModelIdentity
@@ -22,6 +21,7 @@ from pipeline.store.lock import WriterLock
 from pipeline.store.manifest import Manifest, read_manifest, write_manifest
 from pipeline.store.segment import DeletedRows, SegmentBuilder, StoredDocument
 from pipeline.store.snapshot import Snapshot
+from pipeline.version import VERSION
 
 
 class CollectionWriter:
@@ -62,7 +62,7 @@ class CollectionWriter:
                 chunker=chunker,
                 created=now,
                 updated=now,
-                written_by=f"pipeline {version('pipeline')}",
+                written_by=f"pipeline {VERSION}",
             )
         )
 
@@ -100,7 +100,7 @@ class CollectionWriter:
                 segments=tuple(segments),
                 touched=self._write_touched(touched, generation) if touched else old.touched,
                 updated=_now(),
-                written_by=f"pipeline {version('pipeline')}",
+                written_by=f"pipeline {VERSION}",
             )
         )
 

@@ -1,0 +1,232 @@
+"""Commits: what was written is read back, retired rows do not count, leftovers and damage are noticed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import (
+    CollectionLocked,
+    CollectionNotFound,
+    CorruptCollection,
+    DimensionMismatch,
+    ModelMismatch,
+    StorageUnwritable,
+    UsageError,
+)
+from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, collection_names, require_collection
+from tests import make
+
+DIMENSION = 8
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout.of(tmp_path, "notes")
+
+
+def built(*documents: tuple[str, list[str]], seed: int = 0) -> SegmentBuilder:
+    builder = SegmentBuilder(DIMENSION)
+    for number, (path, texts) in enumerate(documents):
+        chunks = [make.chunk(text, document_id=path, start=index * 100) for index, text in enumerate(texts)]
+        vectors = make.unit_rows(len(texts), DIMENSION, seed=seed + number)
+        builder.add(make.document_row(path), chunks, list(vectors))
+    return builder
+
+
+def commit_two(layout: Layout) -> Snapshot:
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(DIMENSION), {"max_tokens": 254})
+        return writer.commit(built(("/a", ["one", "two"]), ("/b", ["three"])))
+
+
+def test_committed_vectors_and_passages_are_read_back(layout: Layout) -> None:
+    """A reader finds the vectors bit for bit, and each passage in the row of its vector."""
+    commit_two(layout)
+    snapshot = Snapshot.open(layout)
+    segment = snapshot.segments[0]
+    expected = np.concatenate([make.unit_rows(2, DIMENSION, seed=0), make.unit_rows(1, DIMENSION, seed=1)])
+    np.testing.assert_array_equal(segment.vectors, expected)
+    assert [passage["text"] for passage in segment.passages([2, 0, 1])] == ["three", "one", "two"]
+    assert {item.row.path: item.rows for item in snapshot.documents()} == {"/a": 2, "/b": 1}
+    assert snapshot.manifest.live_rows == 3
+
+
+def test_vectors_are_mapped_not_copied(layout: Layout) -> None:
+    """The matrix is a read-only view of the file: no bytes are copied into memory of our own."""
+    commit_two(layout)
+    before = pa.total_allocated_bytes()
+    vectors = Snapshot.open(layout).segments[0].vectors
+    assert not vectors.flags.writeable
+    assert not vectors.flags.owndata
+    assert pa.total_allocated_bytes() == before
+
+
+def test_segment_is_readable_with_pyarrow_alone(layout: Layout) -> None:
+    """The files are plain Arrow IPC with the types that docs/storage.md names."""
+    commit_two(layout)
+    folder = layout.segment("00000002")
+    schema = pa.ipc.open_file(pa.memory_map(str(folder / "vectors.arrow"))).schema
+    assert schema.field("vector").type == pa.list_(pa.float32(), DIMENSION)
+    table = pa.ipc.open_file(pa.memory_map(str(folder / "passages.arrow"))).read_all()
+    assert table.column("content_hash")[0].as_py() == make.chunk("one").content_hash
+
+
+def test_stored_vector_is_found_by_content_hash(layout: Layout) -> None:
+    """A text with a known hash gets its vector from the collection; an unknown one gets none."""
+    snapshot = commit_two(layout)
+    found = snapshot.vector_of(make.chunk("two").content_hash)
+    assert found is not None
+    np.testing.assert_array_equal(found, make.unit_rows(2, DIMENSION, seed=0)[1])
+    assert snapshot.vector_of(make.chunk("four").content_hash) is None
+
+
+def test_retired_document_no_longer_counts(layout: Layout) -> None:
+    """Retiring a document hides it and its rows, and adds up over several commits."""
+    commit_two(layout)
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        a = next(item for item in writer.snapshot.documents() if item.row.path == "/a")
+        writer.commit(built(("/c", ["four"]), seed=5), retired=[a])
+        b = next(item for item in writer.snapshot.documents() if item.row.path == "/b")
+        writer.commit(SegmentBuilder(DIMENSION), retired=[b])
+    snapshot = Snapshot.open(layout)
+    assert [item.row.path for item in snapshot.documents()] == ["/c"]
+    assert snapshot.manifest.live_rows == 1
+    assert snapshot.segments[0].live_mask.tolist() == [False, False, False]
+
+
+def test_reader_keeps_its_snapshot_while_a_writer_commits(layout: Layout) -> None:
+    """A snapshot opened before a commit shows what it showed."""
+    commit_two(layout)
+    reader = Snapshot.open(layout)
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        writer.commit(built(("/c", ["four"]), seed=5), retired=list(writer.snapshot.documents()))
+    assert sorted(item.row.path for item in reader.documents()) == ["/a", "/b"]
+    assert [passage["text"] for passage in reader.segments[0].passages([0])] == ["one"]
+
+
+def test_touched_times_replace_recorded_ones(layout: Layout) -> None:
+    """A newer file time of an unchanged document is remembered, over further commits too."""
+    commit_two(layout)
+    with CollectionWriter(layout) as writer:
+        writer.commit(SegmentBuilder(DIMENSION), touched={"/a": (7, 70)})
+        writer.commit(SegmentBuilder(DIMENSION), touched={"/b": (8, 80)})
+    times = {item.row.path: (item.row.size, item.row.mtime_ns) for item in Snapshot.open(layout).documents()}
+    assert times == {"/a": (7, 70), "/b": (8, 80)}
+
+
+def test_second_writer_is_told_who_holds_the_lock(layout: Layout) -> None:
+    """A collection that is being written to refuses another writer and names the first."""
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(), {})
+        with pytest.raises(CollectionLocked, match=f"process {os.getpid()}"):
+            CollectionWriter(layout)
+
+
+def test_lock_is_dropped_when_its_owner_is_killed(layout: Layout) -> None:
+    """A writer killed with -9 leaves no lock behind, and its half-written segment is removed."""
+    commit_two(layout)
+    code = (
+        "import os, sys, signal; from pathlib import Path; from pipeline.store import *; "
+        "layout = Layout(Path(sys.argv[1])); writer = CollectionWriter(layout); "
+        "(layout.segments / '00000009').mkdir(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(layout.root)], check=False)
+    assert (layout.segments / "00000009").is_dir()
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        assert writer.snapshot.manifest.live_rows == 3
+    assert not (layout.segments / "00000009").exists()
+
+
+def test_writer_that_creates_nothing_leaves_nothing(layout: Layout) -> None:
+    """A run that fails before the first commit leaves no empty collection behind."""
+    with CollectionWriter(layout):
+        pass
+    assert not layout.root.exists()
+
+
+@pytest.mark.parametrize("name", ["vectors.arrow", "passages.arrow", "documents.arrow", "hashes.arrow"])
+@pytest.mark.parametrize("damage", ["flipped", "cut", "missing"])
+def test_damaged_segment_is_named_and_not_served(layout: Layout, name: str, damage: str) -> None:
+    """A file that is not the one committed is an error that names it."""
+    commit_two(layout)
+    path = layout.segment("00000002") / name
+    content = bytearray(path.read_bytes())
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(content[:-8])
+    else:
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(CorruptCollection, match=name):
+        Snapshot.open(layout)
+
+
+def test_damaged_manifest_is_an_error(layout: Layout) -> None:
+    """A manifest that is no JSON, or of a newer format, is an error and not an empty collection."""
+    commit_two(layout)
+    path = layout.manifest(2)
+    content = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**content, "format": 99}))
+    with pytest.raises(CorruptCollection, match="format 99"):
+        Snapshot.open(layout)
+    path.write_text("{")
+    with pytest.raises(CorruptCollection, match="manifest-00000002"):
+        Snapshot.open(layout)
+
+
+def test_vectors_of_another_dimension_are_refused(layout: Layout) -> None:
+    """Neither a builder nor an opened segment takes vectors that are not of the model's dimension."""
+    with pytest.raises(DimensionMismatch, match="8 dimensions, this has 4"):
+        SegmentBuilder(DIMENSION).add(make.document_row("/a"), [make.chunk("x")], list(make.unit_rows(1, 4)))
+    commit_two(layout)
+    path = layout.manifest(2)
+    content = json.loads(path.read_bytes())
+    content["model"]["dimension"] = 4
+    path.write_text(json.dumps(content))
+    with pytest.raises(DimensionMismatch, match="segment 00000002"):
+        _ = Snapshot.open(layout).segments[0].vectors
+
+
+def test_other_model_or_digest_is_refused(layout: Layout) -> None:
+    """A collection refuses another model name, digest or dimension, and takes its own name with a tag."""
+    snapshot = commit_two(layout)
+    snapshot.require_model("all-minilm:latest")
+    with pytest.raises(ModelMismatch, match="nomic-embed-text"):
+        snapshot.require_model("nomic-embed-text")
+    with pytest.raises(ModelMismatch, match="digest other"):
+        snapshot.require_identity(make.identity(DIMENSION, digest="other"))
+    with pytest.raises(DimensionMismatch, match="8 dimensions, this has 16"):
+        snapshot.require_identity(make.identity(16))
+
+
+def test_names_that_are_no_file_names_are_refused(tmp_path: Path) -> None:
+    """A collection's name cannot lead out of its folder."""
+    for name in ("../x", "a/b", "", ".hidden", "x" * 65):
+        with pytest.raises(UsageError, match="cannot be a collection's name"):
+            Layout.of(tmp_path, name)
+
+
+def test_missing_collection_names_those_that_exist(layout: Layout, tmp_path: Path) -> None:
+    """The error for an unknown collection says which ones there are."""
+    commit_two(layout)
+    assert collection_names(tmp_path) == ["notes"]
+    with pytest.raises(CollectionNotFound) as caught:
+        require_collection(tmp_path, "other")
+    assert "notes" in caught.value.hint
+
+
+def test_home_that_is_a_file_cannot_be_written_to(tmp_path: Path) -> None:
+    """A home below a file is an error with a hint, not a traceback."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageUnwritable, match="cannot write"):
+        CollectionWriter(Layout.of(tmp_path / "file", "notes"))
