@@ -17,7 +17,7 @@ from pipeline.errors import InputTooLong
 from pipeline.types import Answer, Hit, Passage, Usage
 
 if TYPE_CHECKING:
-    from pipeline.api import ChatChunk, Client
+    from pipeline.api import ChatReply, Client
 
 DEFAULT_CHAT_MODEL = "qwen2.5-coder:1.5b"
 
@@ -96,7 +96,7 @@ def _generate(
     passages: Sequence[Passage],
     on_text: Callable[[str], None] | None,
 ) -> tuple[str, Usage]:
-    stream: Iterator[ChatChunk] = client.chat_stream(
+    stream: Iterator[ChatReply] = client.chat_stream(
         model,
         messages_for(question, passages),
         options={"num_ctx": CONTEXT_TOKENS, "num_predict": ANSWER_TOKENS, "temperature": 0, "seed": 1},
