@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.version import VERSION as __version__
+from pipeline.version import VERSION
 
 if TYPE_CHECKING:
     from pipeline.api import AsyncClient, Client
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.ingest import IndexReport
     from pipeline.types import Answer, Citation, Hit
+
+__version__ = VERSION
 
 __all__ = [
     "Answer",

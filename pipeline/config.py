@@ -41,9 +41,9 @@ class Config:
     """`host` None means: an Ollama on the default address if one answers, else the embedded server;
     `embedded` means the embedded server; anything else is that server and no other.
 
-    `model` None means the collection's own, and `all-minilm` for a new one. `models` is the embedded server's model store (default `<home>/models`). `timeout` is in seconds and covers
-    one request, model load included. `chat_model` None means `qwen2.5-coder:1.5b`, or, where the server lacks it
-    and has another chat model, that one.
+    `model` None means the collection's own, and `all-minilm` for a new one. `chat_model` None means
+    `qwen2.5-coder:1.5b`, or, where the server lacks it and has another chat model, that one. `models` is the embedded
+    server's model store (default `<home>/models`). `timeout` is in seconds and covers one request, model load included.
     """
 
     home: Path = field(default_factory=default_home)

@@ -5,20 +5,18 @@ In: a Config. Out: a `Connection` with a client. With `OLLAMA_HOST` set, that se
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from pipeline.api import Client
 from pipeline.api.address import DEFAULT_ADDRESS
 from pipeline.config import EMBEDDED_HOST, Config
-from pipeline.errors import ApiError, MissingExtra
+from pipeline.errors import ApiError
 
 if TYPE_CHECKING:
-    from pipeline.server import App
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +62,4 @@ def default_server_answers() -> bool:
     return True
 
 
-def _connect_embedded(config: Config) -> Connection:
-    from pipeline.server import App, InProcessTransport, ServerSettings  # noqa: PLC0415 - heavy
-
-    ...
+def _connect_embedded(config: Config) -> Connection: ...

@@ -1,31 +1,31 @@
 """Everything a caller may want to catch, each with a hint and an exit status.
 
-    PipelineError
-    ├── UsageError                 arguments or settings that cannot be acted on; exit status 2
-    ├── ApiError                   talking to an Ollama-compatible server failed
-    │   ├── ServerUnreachable        refused, reset before a reply, no such host, TLS
-    │   ├── ServerTimeout            no answer in the time allowed
-    │   ├── StatusError              the server answered with an error
-    │   │   ├── BadRequest             400 and other 4xx
-    │   │   │   └── InputTooLong         400: the input is longer than the model's context
-    │   │   ├── ModelNotFound          404 for a model
-    │   │   ├── ServerBusy             429, 503
-    │   │   └── ServerError            500, 502, 504
-    │   ├── BadReply                 the reply cannot be understood, or holds the wrong number of results
-    │   └── StreamInterrupted        a streamed reply ended before it was done
-    ├── EmbeddingError             a vector that must not be stored or searched with
-    │   ├── DimensionMismatch
-    │   └── BadVector                NaN, infinite or of zero length
-    ├── ReadError                  one document cannot be read
-    ├── StorageError               the collection on disk
-    │   ├── CollectionNotFound
-    │   ├── CollectionLocked
-    │   ├── CorruptCollection
-    │   ├── ModelMismatch            built with another model than the one asked for
-    │   └── StorageUnwritable        no permission, no space, read-only
-    └── EngineError                the embedded server's own parts
-        ├── MissingExtra
-        └── WeightsUnavailable
+PipelineError
+├── UsageError                 arguments or settings that cannot be acted on; exit status 2
+├── ApiError                   talking to an Ollama-compatible server failed
+│   ├── ServerUnreachable        refused, reset before a reply, no such host, TLS
+│   ├── ServerTimeout            no answer in the time allowed
+│   ├── StatusError              the server answered with an error
+│   │   ├── BadRequest             400 and other 4xx
+│   │   │   └── InputTooLong         400: the input is longer than the model's context
+│   │   ├── ModelNotFound          404 for a model
+│   │   ├── ServerBusy             429, 503
+│   │   └── ServerError            500, 502, 504
+│   ├── BadReply                 the reply cannot be understood, or holds the wrong number of results
+│   └── StreamInterrupted        a streamed reply ended before it was done
+├── EmbeddingError             a vector that must not be stored or searched with
+│   ├── DimensionMismatch
+│   └── BadVector                NaN, infinite or of zero length
+├── ReadError                  one document cannot be read
+├── StorageError               the collection on disk
+│   ├── CollectionNotFound
+│   ├── CollectionLocked
+│   ├── CorruptCollection
+│   ├── ModelMismatch            built with another model than the one asked for
+│   └── StorageUnwritable        no permission, no space, read-only
+└── EngineError                the embedded server's own parts
+    ├── MissingExtra
+    └── WeightsUnavailable
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class DimensionMismatch(EmbeddingError):
     def __init__(self, *, model: str, expected: int, actual: int, where: str, hint: str = "") -> None:
         super().__init__(
             f"{where}: model {model!r} gives {expected} dimensions, this has {actual}",
-            hint=hint or f"use a collection built with the same model, or index again into a new one (-c NAME --model {model})",
+            hint=hint
+            or f"use a collection built with the same model, or index again into a new one (-c NAME --model {model})",
         )
         self.model = model
         self.expected = expected

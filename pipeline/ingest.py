@@ -291,8 +291,8 @@ class _Run:
 
     def _accept(self, outcome: Any) -> None:
         if isinstance(outcome, FailedChunk):
-            work, index = self.awaiting.popleft()
-            self._replace_failed(work, index, outcome)
+            work, _ = self.awaiting.popleft()
+            self._replace_failed(work, outcome)
             self.progress.chunks_done(1)
             return
         for row, chunk in enumerate(outcome.chunks):
@@ -303,7 +303,7 @@ class _Run:
         self.report.chunks.embedded += len(outcome.chunks)
         self.progress.chunks_done(len(outcome.chunks))
 
-    def _replace_failed(self, work: _Work, index: int, failed: FailedChunk) -> None:
+    def _replace_failed(self, work: _Work, failed: FailedChunk) -> None:
         """A chunk that the server finds too long is halved until it fits; any other failure is reported."""
         work.missing -= 1
         queue = deque([failed])

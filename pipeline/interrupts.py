@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred() -> Generator[None]:
     """Holds SIGINT back while the block runs. Does nothing outside the main thread, where none arrives."""
     if threading.current_thread() is not threading.main_thread():
         yield

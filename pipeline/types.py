@@ -1,6 +1,6 @@
 """The records that flow through the stages, in the order in which they appear. Imports nothing of ours.
 
-    Document -> Chunk -> Batch -> Vectors -> (stored) -> Hit -> Passage -> Answer with Citations
+Document -> Chunk -> Batch -> Vectors -> (stored) -> Hit -> Passage -> Answer with Citations
 """
 
 from __future__ import annotations

@@ -98,5 +98,16 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_start_up_loads_nothing_heavy(code: str) -> None:
     """Importing the package and printing help load neither arrays, nor Arrow, nor HTTP, nor an engine."""
-    heavy = {"numpy", "pyarrow", "faiss", "httpx", "xllamacpp", "gguf", "uvicorn", "docutils", "markdown_it", "tqdm"}
+    heavy = {
+        "numpy",
+        "pyarrow",
+        "faiss",
+        "httpx",
+        "xllamacpp",
+        "gguf",
+        "uvicorn",
+        "docutils",
+        "markdown_it",
+        "tqdm",
+    }
     assert not loaded_by(code) & heavy

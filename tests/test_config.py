@@ -20,7 +20,10 @@ def test_flags_beat_environment_beats_file_beats_defaults(tmp_path: Path) -> Non
     ("content", "message"),
     [
         ("modle = 'x'", r"pipeline\.toml: unknown setting 'modle'"),
-        ("concurrency = 'many'", r"pipeline\.toml: concurrency must be a whole number above zero, not 'many'"),
+        (
+            "concurrency = 'many'",
+            r"pipeline\.toml: concurrency must be a whole number above zero, not 'many'",
+        ),
         ("batch_size = 0", "batch_size must be a whole number above zero"),
         ("pull = 'yes'", "pull must be true or false"),
         ("model = ", "not valid TOML"),

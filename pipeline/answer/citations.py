@@ -52,9 +52,7 @@ def resolve_citations(text: str, passages: Sequence[Passage]) -> CitedText:
                 claims.setdefault(number, []).append(bare)
             parts.append(sentence)
         lines.append(" ".join(parts))
-    citations = tuple(
-        _citation(by_number[number], " ".join(claim)) for number, claim in sorted(claims.items())
-    )
+    citations = tuple(_citation(by_number[number], " ".join(claim)) for number, claim in sorted(claims.items()))
     return CitedText(text="\n".join(lines), citations=citations, unknown=tuple(unknown))
 
 

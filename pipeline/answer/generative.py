@@ -28,7 +28,9 @@ ANSWER_TOKENS = 400
 PASSAGE_TOKENS = 1000
 """Room for passages. Small models answer better from little text, and read 50 tokens a second on two cores."""
 
-REFUSED = re.compile(rf"^\W*({re.escape(REFUSAL)}|i do not know|the sources do not (contain|say|mention))", re.IGNORECASE)
+REFUSED = re.compile(
+    rf"^\W*({re.escape(REFUSAL)}|i do not know|the sources do not (contain|say|mention))", re.IGNORECASE
+)
 REFUSAL_TEXT = "The documents that were found do not answer this question."
 
 

@@ -5,11 +5,61 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-ÖØ-Þ])|(?<=[。！？])|\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.))")
+SENTENCE_END = re.compile(
+    r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-ZÀ-ÖØ-Þ])|(?<=[。！？])|\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\.))"
+)
 WORD = re.compile(r"\w+", re.UNICODE)
 COMMON = frozenset(
-    "a an and are as at be by for from has have how in is it its of on or that the this to was were what when where "
-    "which who why will with does do did not no i you we they he she can must should".split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "for",
+        "from",
+        "has",
+        "have",
+        "how",
+        "in",
+        "is",
+        "it",
+        "its",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "this",
+        "to",
+        "was",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "will",
+        "with",
+        "does",
+        "do",
+        "did",
+        "not",
+        "no",
+        "i",
+        "you",
+        "we",
+        "they",
+        "he",
+        "she",
+        "can",
+        "must",
+        "should",
+    ]
 )
 
 

@@ -155,7 +155,12 @@ class Client(_Shared):
         """Embeddings of `inputs`, row by row. An input that is too long is an InputTooLong unless `truncate`."""
         return self._call(
             endpoints.embed(
-                model, inputs, truncate=truncate, dimensions=dimensions, keep_alive=keep_alive, options=options
+                model,
+                inputs,
+                truncate=truncate,
+                dimensions=dimensions,
+                keep_alive=keep_alive,
+                options=options,
             )
         )
 
@@ -289,7 +294,12 @@ class AsyncClient(_Shared):
         """Embeddings of `inputs`, row by row. An input that is too long is an InputTooLong unless `truncate`."""
         return await self._call(
             endpoints.embed(
-                model, inputs, truncate=truncate, dimensions=dimensions, keep_alive=keep_alive, options=options
+                model,
+                inputs,
+                truncate=truncate,
+                dimensions=dimensions,
+                keep_alive=keep_alive,
+                options=options,
             )
         )
 

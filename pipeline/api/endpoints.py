@@ -68,7 +68,10 @@ def ps() -> Call[tuple[RunningModel, ...]]:
 def show(model: str, *, verbose: bool = False) -> Call[ShowReply]:
     body = {"model": model, "verbose": True if verbose else None}
     return Call(
-        method="POST", path="/api/show", body=given(body), parse=lambda content: record(ShowReply, _object(content))
+        method="POST",
+        path="/api/show",
+        body=given(body),
+        parse=lambda content: record(ShowReply, _object(content)),
     )
 
 

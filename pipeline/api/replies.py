@@ -148,7 +148,7 @@ def record(kind: type[Record], content: object) -> Record:
             extra[key] = value
         elif value is not None:
             values[key] = _converted(kind, key, str(fields[key].type), value)
-    return kind(**values, extra=extra)
+    return kind(**values, extra=extra)  # pyright: ignore[reportCallIssue] - every kind has `extra`
 
 
 _EXPECTED: dict[str, type | tuple[type, ...]] = {

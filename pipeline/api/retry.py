@@ -14,7 +14,7 @@ RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """Exponential backoff with full jitter: before attempt n+1, a random time up to min(max_delay, base_delay * 2^(n-1)).
+    """Exponential backoff with full jitter: a random time up to min(max_delay, base_delay * 2^(n-1)) after attempt n.
 
     The formula is "full jitter" of Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     `attempts` counts the first one; nothing is tried again later than `total_seconds` after the first attempt. A

@@ -25,10 +25,15 @@ from pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    import httpx
+    pass
 
 SHOWN_TEXT = 300
-TOO_LONG = ("input length exceeds", "exceeds the context length", "context length exceeded", "exceeds maximum context")
+TOO_LONG = (
+    "input length exceeds",
+    "exceeds the context length",
+    "context length exceeded",
+    "exceeds maximum context",
+)
 
 
 class LineSplitter:

@@ -21,7 +21,9 @@ from pipeline.types import Answer
 @click.command(short_help="Answer a question from a collection, with citations.")
 @click.argument("question")
 @collection_option
-@click.option("-k", "k", type=click.IntRange(min=1), default=HITS_FOR_ANSWER, show_default=True, help="Passages to use.")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), default=HITS_FOR_ANSWER, show_default=True, help="Passages to use."
+)
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
 @model_option
 @server_options

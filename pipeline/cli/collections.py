@@ -54,7 +54,17 @@ def show(name: str, config: Config, as_json: bool) -> int:
     if as_json:
         print_json(details)
         return 0
-    for key in ("collection", "folder", "model", "digest", "dimension", "metric", "chunker", "created", "updated"):
+    for key in (
+        "collection",
+        "folder",
+        "model",
+        "digest",
+        "dimension",
+        "metric",
+        "chunker",
+        "created",
+        "updated",
+    ):
         click.echo(f"{key:<10} {details[key]}")
     click.echo(f"{'segments':<10} {len(details['segments'])}, {details['bytes']:,} bytes")
     click.echo(f"{'chunks':<10} {details['chunks']}")

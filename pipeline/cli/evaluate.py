@@ -35,9 +35,19 @@ def evaluate(golden: Path, name: str, config: Config, as_json: bool) -> int:
         report = evaluate_golden(questions, golden.parent, lambda question, k: collection.search(question, k=k))
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
-        run = {"mode": "dense", "model": model, "chunker": chunker, **report.measures, "passage": report.passage_recall}
+        run = {
+            "mode": "dense",
+            "model": model,
+            "chunker": chunker,
+            **report.measures,
+            "passage": report.passage_recall,
+        }
         questions_json = [
-            {**asdict(result.question), "document_rank": result.document_rank, "passage_rank": result.passage_rank}
+            {
+                **asdict(result.question),
+                "document_rank": result.document_rank,
+                "passage_rank": result.passage_rank,
+            }
             for result in report.results
         ]
         print_json(

@@ -28,7 +28,7 @@ def models() -> None:
 def list_models(config: Config, as_json: bool) -> int:
     """The models on the server, with size, kind and digest; with the embedded server, also those it can pull."""
     with announce(config) as connection:
-        entries = [
+        entries: list[dict[str, Any]] = [
             {
                 "name": model.name,
                 "size": model.size,
@@ -74,9 +74,7 @@ def available() -> list[dict[str, Any]]:
     """What the embedded server can pull."""
     from pipeline.server.weights import CATALOGUE  # noqa: PLC0415 - only with the embedded server
 
-    return [
-        {"name": weights.name, "size": weights.size, "licence": weights.licence} for weights in CATALOGUE.values()
-    ]
+    return [{"name": weights.name, "size": weights.size, "licence": weights.licence} for weights in CATALOGUE.values()]
 
 
 def _size(size: int) -> str:

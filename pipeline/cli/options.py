@@ -39,7 +39,11 @@ SETTINGS = ("host", "model", "chat_model", "concurrency", "batch_size", "timeout
 def server_options(function: Command) -> Command:
     """Adds what commands need that talk to a model: --host, --timeout, --no-pull."""
     for option in (
-        click.option("--host", metavar="ADDRESS", help="Server to use, over OLLAMA_HOST; `embedded` for the one inside."),
+        click.option(
+            "--host",
+            metavar="ADDRESS",
+            help="Server to use, over OLLAMA_HOST; `embedded` for the one inside.",
+        ),
         click.option("--timeout", type=float, metavar="SECONDS", help="Limit for one request.  [default: 300]"),
         click.option("--no-pull", is_flag=True, help="Fail rather than pull a model that the server lacks."),
     ):
@@ -48,6 +52,14 @@ def server_options(function: Command) -> Command:
 
 
 collection_option = click.option(
-    "-c", "--collection", "name", default=DEFAULT_COLLECTION, show_default=True, metavar="NAME", help="Collection."
+    "-c",
+    "--collection",
+    "name",
+    default=DEFAULT_COLLECTION,
+    show_default=True,
+    metavar="NAME",
+    help="Collection.",
 )
-model_option = click.option("--model", metavar="NAME", help="Embedding model.  [default: the collection's, or all-minilm]")
+model_option = click.option(
+    "--model", metavar="NAME", help="Embedding model.  [default: the collection's, or all-minilm]"
+)

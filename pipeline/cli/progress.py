@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from tqdm import tqdm
 
@@ -62,7 +62,7 @@ class PullBar:
 
     def __init__(self, model: str) -> None:
         self._model = model
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
         self._started = False
 
     def __call__(self, progress: Progress) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.options import shared_options
-from pipeline.cli.reporting import notice, print_json
 from pipeline.config import Config
 
 
@@ -17,4 +16,3 @@ def serve(config: Config, as_json: bool) -> int:
 
     It listens on the loopback address unless told otherwise. Models are kept in OLLAMA_MODELS, or below --home.
     """
-    from pipeline.server import serve_forever  # noqa: PLC0415 - heavy

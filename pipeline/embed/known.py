@@ -25,7 +25,7 @@ class KnownModel:
     document_prefix: str = ""
 
     def dimension(self, tag: str) -> int | None:
-        size = tag.split("-")[0]
+        size = tag.split("-", maxsplit=1)[0]
         return self.dimensions.get(tag) or self.dimensions.get(size) or self.dimensions.get("")
 
 

@@ -25,9 +25,7 @@ class _Slot(Generic[Item, Result]):
         self.done = False
 
 
-def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
-) -> Iterator[Result]:
+def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
     """`map(function, items)` by `workers` threads.
 
     When a call raises, no further item is taken, every result that stands before the failed one and is ready is

@@ -60,9 +60,7 @@ def read_golden(path: Path) -> list[GoldenQuestion]:
             continue
         try:
             record = json.loads(line)
-            questions.append(
-                GoldenQuestion(question=record["question"], path=record["path"], quote=record["quote"])
-            )
+            questions.append(GoldenQuestion(question=record["question"], path=record["path"], quote=record["quote"]))
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{path}:{number}: not a golden question: {error}",
@@ -99,9 +97,7 @@ def _judge(question: GoldenQuestion, root: Path, hits: Sequence[Hit]) -> GoldenR
     wanted = str((root / (question.path or "")).resolve())
     documents = list(dict.fromkeys(hit.path for hit in hits))
     quote = " ".join((question.quote or "").split())
-    passage_rank = next(
-        (hit.rank for hit in hits if hit.path == wanted and quote in " ".join(hit.text.split())), 0
-    )
+    passage_rank = next((hit.rank for hit in hits if hit.path == wanted and quote in " ".join(hit.text.split())), 0)
     return GoldenResult(
         question=question,
         document_rank=documents.index(wanted) + 1 if wanted in documents else 0,

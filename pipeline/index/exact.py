@@ -57,9 +57,7 @@ def _search_segment(segment: Segment, query: NDArray[np.float32], k: int) -> lis
     wanted = min(k, live)
     asked = wanted
     while True:
-        scores, rows = faiss.knn(
-            query[None, :], segment.vectors, asked, metric=faiss.METRIC_INNER_PRODUCT
-        )
+        scores, rows = faiss.knn(query[None, :], segment.vectors, asked, metric=faiss.METRIC_INNER_PRODUCT)
         found = [
             (float(score), int(row))
             for score, row in zip(scores[0], rows[0], strict=True)

@@ -43,9 +43,7 @@ def _hits(snapshot: Snapshot, rows: list[RowHit]) -> list[Hit]:
     for segment, wanted in by_segment.items():
         found = snapshot.segments[segment].passages(wanted)
         passages.update({(segment, row): passage for row, passage in zip(wanted, found, strict=True)})
-    return [
-        _hit(passages[row.segment, row.row], rank=rank, score=row.score) for rank, row in enumerate(rows, start=1)
-    ]
+    return [_hit(passages[row.segment, row.row], rank=rank, score=row.score) for rank, row in enumerate(rows, start=1)]
 
 
 def _hit(passage: dict[str, Any], *, rank: int, score: float) -> Hit:

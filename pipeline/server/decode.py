@@ -26,14 +26,10 @@ def decode(body: bytes, type_name: str, fields: Mapping[str, Check]) -> dict[str
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Refusal(
-            400, f"json: cannot unmarshal {_kind(value)} into Go value of type api.{type_name}"
-        )
+        raise Refusal(400, f"json: cannot unmarshal {_kind(value)} into Go value of type api.{type_name}")
     given: dict[str, Any] = value
     return {
-        name: check(given[name], f"{type_name}.{name}")
-        for name, check in fields.items()
-        if given.get(name) is not None
+        name: check(given[name], f"{type_name}.{name}") for name, check in fields.items() if given.get(name) is not None
     }
 
 
@@ -127,14 +123,10 @@ _MESSAGE: dict[str, Check] = {
 
 def _message(item: Any) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise Refusal(
-            400, f"json: cannot unmarshal {_kind(item)} into Go value of type api.Alias"
-        )
+        raise Refusal(400, f"json: cannot unmarshal {_kind(item)} into Go value of type api.Alias")
     given: dict[str, Any] = item
     message = {
-        name: check(given[name], f"Alias.{name}")
-        for name, check in _MESSAGE.items()
-        if given.get(name) is not None
+        name: check(given[name], f"Alias.{name}") for name, check in _MESSAGE.items() if given.get(name) is not None
     }
     return {**message, "role": message.get("role", "").lower(), "content": message.get("content", "")}
 

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from itertools import batched as _batched
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
 from pipeline.server import decode
-from pipeline.server.durations import nanoseconds
-from pipeline.server.engine import Engine
-from pipeline.server.exchange import JSON, Cancellation, Refusal, Reply, Request, encode, json_reply
-from pipeline.server.service import Chosen, Service
 
 TOO_LONG = "the input length exceeds the context length"
 NO_EMBEDDINGS = "This server does not support embeddings. Start it with `--embeddings`"

@@ -256,7 +256,7 @@ def _private_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="pipeline-")
     if len(folder) + 2 > _LONGEST_SOCKET_PATH:
         Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="pipeline-", dir="/tmp")  # noqa: S108  a fresh folder with mode 0700
+        folder = tempfile.mkdtemp(prefix="pipeline-", dir="/tmp")
     return Path(folder)
 
 

@@ -94,9 +94,7 @@ class Stream(Iterator[bytes]):
     exactly once, also when the generator was never started.
     """
 
-    def __init__(
-        self, events: Generator[bytes], *, cancellation: Cancellation, finish: Callable[[], None]
-    ) -> None:
+    def __init__(self, events: Generator[bytes], *, cancellation: Cancellation, finish: Callable[[], None]) -> None:
         self._events = events
         self._cancellation = cancellation
         self._finish = finish

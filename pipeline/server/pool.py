@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.server.models import StoredModel
+
 from pipeline.server.engine import Engine, EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal
-from pipeline.server.models import StoredModel
 from pipeline.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -139,8 +140,7 @@ class EnginePool:
         with self._changed:
             now = time.monotonic()
             rows = [
-                (loaded.model, loaded.engine, max(0.0, loaded.expires_at - now))
-                for loaded in self._loaded.values()
+                (loaded.model, loaded.engine, max(0.0, loaded.expires_at - now)) for loaded in self._loaded.values()
             ]
         return sorted(rows, key=lambda row: row[2], reverse=True)
 

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ class FileRecord:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Generator[None]:
     """Maps operating-system errors while `path` is written to StorageUnwritable with what to do."""
     try:
         yield
@@ -82,7 +82,10 @@ def write_table(path: Path, table: pa.Table, *, compressed: bool, rows_per_batch
 
     options = pa.ipc.IpcWriteOptions(compression="zstd" if compressed else None)
     with writing(path):
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+        with (
+            pa.OSFile(str(path), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema, options=options) as writer,
+        ):
             writer.write_table(table, max_chunksize=rows_per_batch or max(1, table.num_rows))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -106,7 +109,8 @@ def check_file(folder: Path, record: FileRecord, *, checksum: bool) -> Path:
             damaged = record_of(path).sha256 != record.sha256
     except OSError as error:
         raise CorruptCollection(
-            f"{path} cannot be read: {error.strerror}", hint="restore it, or index the documents into a new collection"
+            f"{path} cannot be read: {error.strerror}",
+            hint="restore it, or index the documents into a new collection",
         ) from error
     if damaged:
         raise CorruptCollection(

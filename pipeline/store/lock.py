@@ -31,7 +31,11 @@ class WriterLock:
                 f"collection {path.parent.name!r} is being written to by {owner}",
                 hint="wait until it has finished; searching works meanwhile",
             ) from None
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        owner = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
         with writing(path):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps(owner).encode(), 0)

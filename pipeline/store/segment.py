@@ -106,7 +106,10 @@ class SegmentBuilder:
         files = (
             write_table(temporary / VECTORS, self._vector_table(), compressed=False),
             write_table(
-                temporary / PASSAGES, self._passage_table(), compressed=True, rows_per_batch=PASSAGE_ROWS_PER_BATCH
+                temporary / PASSAGES,
+                self._passage_table(),
+                compressed=True,
+                rows_per_batch=PASSAGE_ROWS_PER_BATCH,
             ),
             write_table(temporary / DOCUMENTS, self._document_table(), compressed=True),
             write_table(temporary / HASHES, self._hash_table(), compressed=False),
@@ -138,7 +141,9 @@ class SegmentBuilder:
                 "start_line": pa.array([chunk.start_line for _, chunk in self._chunks], pa.int32()),
                 "end_line": pa.array([chunk.end_line for _, chunk in self._chunks], pa.int32()),
                 "page": pa.array([chunk.page for _, chunk in self._chunks], pa.int32()),
-                "heading_path": pa.array([list(chunk.heading_path) for _, chunk in self._chunks], pa.list_(pa.string())),
+                "heading_path": pa.array(
+                    [list(chunk.heading_path) for _, chunk in self._chunks], pa.list_(pa.string())
+                ),
                 "text": pa.array([chunk.text for _, chunk in self._chunks], pa.string()),
                 "content_hash": pa.array([chunk.content_hash for _, chunk in self._chunks], pa.binary(16)),
             }
@@ -215,7 +220,12 @@ class Segment:
             raise DimensionMismatch(
                 model=self._model, expected=self._dimension, actual=actual, where=f"segment {self.id}"
             )
-        return _only_chunk(table.column("vector")).flatten().to_numpy(zero_copy_only=True).reshape(self.record.rows, self._dimension)
+        return (
+            _only_chunk(table.column("vector"))
+            .flatten()
+            .to_numpy(zero_copy_only=True)
+            .reshape(self.record.rows, self._dimension)
+        )
 
     @cached_property
     def documents(self) -> list[StoredDocument]:
@@ -333,7 +343,10 @@ class DeletedRows:
 
         kinds = ["row"] * len(self.rows) + ["document"] * len(self.documents)
         table = pa.table(
-            {"position": pa.array([*self.rows, *self.documents], pa.uint32()), "kind": pa.array(kinds, pa.string())}
+            {
+                "position": pa.array([*self.rows, *self.documents], pa.uint32()),
+                "kind": pa.array(kinds, pa.string()),
+            }
         )
         record = write_table(path, table, compressed=False)
         with writing(path):

@@ -40,7 +40,11 @@ def test_mark_that_names_no_passage_is_removed_and_reported() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Keys rotate every ninety days [1, 2].", "Keys rotate every ninety days [Source 1; 2].", "Keys rotate 【1】【2】."],
+    [
+        "Keys rotate every ninety days [1, 2].",
+        "Keys rotate every ninety days [Source 1; 2].",
+        "Keys rotate 【1】【2】.",
+    ],
 )
 def test_marks_are_read_in_the_forms_that_models_write(text: str) -> None:
     """Lists, the word source and wide brackets all become plain marks."""

@@ -43,7 +43,7 @@ def test_vector_that_is_not_finite_is_named(value: float) -> None:
     """NaN and infinities name the text they belong to."""
     rows = make.unit_rows(3, 4)
     rows[1, 2] = value
-    with pytest.raises(BadVector, match="text 2 of 3 .* holds NaN or an infinity"):
+    with pytest.raises(BadVector, match=r"text 2 of 3 .* holds NaN or an infinity"):
         check(rows)
 
 
@@ -51,7 +51,7 @@ def test_zero_vector_is_refused() -> None:
     """A vector without direction cannot be searched."""
     rows = make.unit_rows(3, 4)
     rows[0] = 0
-    with pytest.raises(BadVector, match="text 1 of 3 .* is all zero"):
+    with pytest.raises(BadVector, match=r"text 1 of 3 .* is all zero"):
         check(rows)
 
 

@@ -19,7 +19,14 @@ from pipeline.errors import (
     StorageUnwritable,
     UsageError,
 )
-from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, collection_names, require_collection
+from pipeline.store import (
+    CollectionWriter,
+    Layout,
+    SegmentBuilder,
+    Snapshot,
+    collection_names,
+    require_collection,
+)
 from tests import make
 
 DIMENSION = 8
