@@ -21,13 +21,15 @@ BlockKind = Literal["heading", "paragraph", "list_item", "table", "code", "quote
 class Block:
     """A structural unit of a document: `document.text[start:end]`, in characters.
 
-    Blocks are in order and do not overlap. `level` is 1.. for headings, else 0.
+    Blocks are in order and do not overlap. A block with a `title` opens a section of its `level` (1 is the outermost):
+    headings do, and so do functions and classes.
     """
 
     start: int
     end: int
     kind: BlockKind
     level: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

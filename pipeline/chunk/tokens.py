@@ -1,0 +1,134 @@
+"""Counting tokens as the embedding model does, so that no chunk is cut by the server.
+
+In: a vocabulary (from `/api/show` with `verbose`), texts. Out: for each word-like piece of a text its position and how
+many tokens it takes. The text is looked at once; spans are then costed by prefix sums.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+WORD_START = "\u2581"
+CONTINUATION = "##"
+CACHED_WORDS = 200_000
+PIECES = re.compile(r"[^\W_]+|\S", re.UNICODE)
+CJK_RANGES = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+
+class TokenCounter(Protocol):
+    """`exact` says whether the counts are the model's own, or an estimate that the server's checks have to catch."""
+
+    exact: bool
+
+    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
+        """(offset, tokens) of each piece of `text` in order; white space costs nothing and belongs to no piece."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of the whole text, without the special tokens that the server adds."""
+        ...
+
+
+class WordPieceCounter:
+    """BERT's WordPiece: lower case, no accents, CJK characters and punctuation apart, then greedy longest match.
+
+    Source: Devlin et al. 2018 and google-research/bert `tokenization.py`; without its limit on the length of words,
+    as in llama.cpp. A vocabulary marks continuations with `##`, or, as GGUF files do, word starts with U+2581.
+    """
+
+    exact = True
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        if any(token.startswith(WORD_START) for token in vocabulary):
+            self._starts = {token[1:] for token in vocabulary if token.startswith(WORD_START)}
+            self._rests = {token for token in vocabulary if not token.startswith(WORD_START)}
+        else:
+            self._starts = {token for token in vocabulary if not token.startswith(CONTINUATION)}
+            self._rests = {token[len(CONTINUATION) :] for token in vocabulary if token.startswith(CONTINUATION)}
+        self._longest = max((len(token) for token in self._starts | self._rests), default=1)
+        self._cache: dict[str, int] = {}
+
+    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
+        cache = self._cache
+        for match in PIECES.finditer(text):
+            piece = match[0]
+            tokens = cache.get(piece)
+            if tokens is None:
+                if len(cache) >= CACHED_WORDS:
+                    cache.clear()
+                tokens = cache[piece] = self._count_piece(piece)
+            yield match.start(), tokens
+
+    def count(self, text: str) -> int:
+        return sum(tokens for _, tokens in self.pieces(text))
+
+    def _count_piece(self, piece: str) -> int:
+        return sum(self._match(word) for word in _words(piece))
+
+    def _match(self, word: str) -> int:
+        """Tokens of one word by greedy longest match; a word that cannot be matched whole is one unknown token."""
+        position, tokens, known = 0, 0, self._starts
+        while position < len(word):
+            end = min(len(word), position + self._longest)
+            while end > position and word[position:end] not in known:
+                end -= 1
+            if end == position:
+                return 1
+            position, tokens, known = end, tokens + 1, self._rests
+        return tokens
+
+
+class EstimateCounter:
+    """For tokenizers that are not known: one token for every three bytes of a word, one for any other character.
+
+    Byte-pair vocabularies of 30,000 tokens and more need fewer on prose in Latin script; the server has the last word.
+    """
+
+    exact = False
+
+    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
+        for match in PIECES.finditer(text):
+            yield match.start(), (len(match[0].encode("utf-8", "surrogatepass")) + 2) // 3
+
+    def count(self, text: str) -> int:
+        return sum(tokens for _, tokens in self.pieces(text))
+
+
+def token_counter(vocabulary: Sequence[str] | None) -> TokenCounter:
+    """The exact counter for a WordPiece vocabulary, the estimate without one."""
+    return WordPieceCounter(vocabulary) if vocabulary else EstimateCounter()
+
+
+def _words(piece: str) -> list[str]:
+    """A piece as BERT's basic tokenizer splits it after normalising."""
+    if piece.isascii():
+        return [piece.lower()]
+    words: list[str] = []
+    current = ""
+    for character in unicodedata.normalize("NFD", piece.lower()):
+        category = unicodedata.category(character)
+        if category == "Mn" or category in ("Cc", "Cf", "Co", "Cs") or character == "\ufffd":
+            continue
+        if _is_cjk(character) or category[0] == "P":
+            words.extend(word for word in (current, character) if word)
+            current = ""
+        else:
+            current += character
+    return [*words, current] if current else words
+
+
+def _is_cjk(character: str) -> bool:
+    code = ord(character)
+    return any(first <= code <= last for first, last in CJK_RANGES)

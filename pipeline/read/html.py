@@ -1,0 +1,176 @@
+"""HTML: the text that a reader of the page sees, by blocks, with the source line of each.
+
+The standard library's parser is used because it tells where each tag stands, which faster ones do not: citations
+name lines of the file. Scripts, styles, navigation, page headers and footers, forms and asides are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from pipeline.read.formats import Parsed
+from pipeline.types import Block, BlockKind
+
+LEFT_OUT = frozenset(["script", "style", "nav", "header", "footer", "aside", "form", "svg", "template", "noscript", "iframe", "select", "button"])
+VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+BLOCKS: dict[str, BlockKind] = {
+    **dict.fromkeys(
+        ("p", "div", "section", "article", "main", "body", "figure", "figcaption", "dl", "dt", "dd"), "paragraph"
+    ),
+    **dict.fromkeys(("ul", "ol", "address", "details", "summary", "hr", "html", "head", "caption"), "paragraph"),
+    "li": "list_item",
+    "table": "table",
+    "pre": "code",
+    "blockquote": "quote",
+    **dict.fromkeys(HEADINGS, "heading"),
+}
+SPACE = re.compile(r"\s+")
+CELL_SEPARATOR = " | "
+
+
+def parse(text: str) -> Parsed:
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    reader.end_block()
+    return Parsed(
+        text="".join(reader.text),
+        blocks=tuple(reader.blocks),
+        title=" ".join("".join(reader.title).split()),
+        source_lines=tuple(reader.lines),
+    )
+
+
+class _Reader(HTMLParser):
+    """Collects text; no recursion, so that nesting costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.text: list[str] = []
+        self.blocks: list[Block] = []
+        self.lines: list[tuple[int, int]] = []
+        self.title: list[str] = []
+        self._length = 0
+        self._current: list[str] = []
+        self._current_length = 0
+        self._current_lines: list[tuple[int, int]] = []
+        self._kind: BlockKind = "paragraph"
+        self._level = 0
+        self._left_out: list[str] = []
+        self._content_depth = 0
+        self._in_title = False
+        self._preformatted = 0
+        self._tables = 0
+        self._cells = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in VOID and tag not in ("br", "hr"):
+            return
+        if tag in LEFT_OUT and not (tag in ("header", "footer") and self._content_depth):
+            self._left_out.append(tag)
+        if self._left_out:
+            return
+        if tag == "title":
+            self._in_title = True
+        elif tag == "br":
+            self._add("\n")
+        elif self._tables and tag == "tr":
+            self._add("\n" if self._current_length else "")
+            self._cells = 0
+        elif self._tables and tag in ("td", "th"):
+            self._add(CELL_SEPARATOR if self._cells else "")
+            self._cells += 1
+        elif tag in BLOCKS:
+            self._open(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._left_out:
+            if tag in self._left_out:
+                while self._left_out.pop() != tag:
+                    pass
+            return
+        if tag == "title":
+            self._in_title = False
+        elif tag in BLOCKS:
+            self._close(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self._left_out:
+            return
+        if self._in_title:
+            self.title.append(data)
+        elif self._preformatted:
+            self._add_preformatted(data)
+        else:
+            self._add_flowing(data)
+
+    def end_block(self) -> None:
+        """Writes what has been collected as a block of its own."""
+        text = "".join(self._current)
+        stripped = text.strip()
+        if stripped:
+            if self.text:
+                self.text.append("\n\n")
+                self._length += 2
+            lead = len(text) - len(text.lstrip())
+            start, end = self._length, self._length + len(stripped)
+            for offset, line in self._current_lines:
+                place = max(start, start + offset - lead)
+                if place < end and (not self.lines or (place > self.lines[-1][0] and line >= self.lines[-1][1])):
+                    self.lines.append((place, line))
+            self.text.append(stripped)
+            self._length = end
+            title = " ".join(stripped.split()) if self._kind == "heading" else ""
+            self.blocks.append(Block(start=start, end=end, kind=self._kind, level=self._level, title=title))
+        self._current, self._current_lines, self._current_length = [], [], 0
+        self._kind, self._level = "paragraph", 0
+
+    def _open(self, tag: str) -> None:
+        if self._tables and tag != "table":
+            return
+        self.end_block()
+        self._kind, self._level = BLOCKS[tag], HEADINGS.get(tag, 0)
+        self._content_depth += tag in ("article", "main")
+        self._preformatted += tag == "pre"
+        self._tables += tag == "table"
+        self._cells = 0
+
+    def _close(self, tag: str) -> None:
+        if self._tables and tag != "table":
+            return
+        self.end_block()
+        self._content_depth = max(0, self._content_depth - (tag in ("article", "main")))
+        self._preformatted = max(0, self._preformatted - (tag == "pre"))
+        self._tables = max(0, self._tables - (tag == "table"))
+
+    def _add_flowing(self, data: str) -> None:
+        """Text whose white space collapses; each source line it spans is noted."""
+        line = self.getpos()[0]
+        for number, part in enumerate(data.split("\n")):
+            words = SPACE.sub(" ", part).strip()
+            spaced = number > 0 or part[:1].isspace()
+            if spaced and self._current_length and not self._current[-1].endswith((" ", "\n")):
+                self._add(" ")
+            if words:
+                self._note(line + number)
+                self._add(words)
+                if part[-1:].isspace():
+                    self._add(" ")
+
+    def _add_preformatted(self, data: str) -> None:
+        line = self.getpos()[0]
+        for number, part in enumerate(data.split("\n")):
+            if number:
+                self._add("\n")
+            self._note(line + number)
+            self._add(part)
+
+    def _note(self, line: int) -> None:
+        self._current_lines.append((self._current_length, line))
+
+    def _add(self, text: str) -> None:
+        if text:
+            self._current.append(text)
+            self._current_length += len(text)

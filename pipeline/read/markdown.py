@@ -1,0 +1,76 @@
+"""Markdown: CommonMark with tables through markdown-it-py, which tells the lines of each block.
+
+Front matter between `---` lines becomes metadata and is no block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.read.formats import Parsed
+from pipeline.read.lines import Line, split_lines
+from pipeline.types import Block, BlockKind
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?\r?\n)?---[ \t]*(?:\r?\n|$)", re.DOTALL)
+FIELD = re.compile(r"([A-Za-z_][\w-]*)\s*:\s*(.*)")
+INLINE_MARKS = re.compile(r"[*_`]+|\[([^\]]*)\]\([^)]*\)")
+
+KINDS: dict[str, BlockKind] = {
+    "paragraph_open": "paragraph",
+    "heading_open": "heading",
+    "fence": "code",
+    "code_block": "code",
+    "table_open": "table",
+    "html_block": "paragraph",
+}
+
+
+def parse(text: str) -> Parsed:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - heavy
+
+    front = FRONT_MATTER.match(text)
+    skipped = front.end() if front else 0
+    metadata = dict(_fields(front[1] or "")) if front else {}
+    # markdown-it takes only \n as a line end but for \r, which it normalises: keep the number of lines the same.
+    lines = [Line(line.start + skipped, line.end + skipped, line.content) for line in split_lines(text[skipped:])]
+    source = "\n".join(line.content.replace("\r", " ").replace("\0", " ") for line in lines)
+    tokens = MarkdownIt("commonmark").enable("table").parse(source)
+    return Parsed(text=text, blocks=tuple(_blocks(tokens, lines)), title=metadata.get("title", ""), metadata=metadata)
+
+
+def _blocks(tokens: list[Token], lines: list[Line]) -> Iterator[Block]:
+    """Blocks in order. What stands in a list item is a list item, in a quote a quote; each line is in one block."""
+    items = quotes = 0
+    done = 0
+    for position, token in enumerate(tokens):
+        items += (token.type == "list_item_open") - (token.type == "list_item_close")
+        quotes += (token.type == "blockquote_open") - (token.type == "blockquote_close")
+        kind = KINDS.get(token.type)
+        if kind is None or token.map is None:
+            continue
+        first, last = max(done, token.map[0]), token.map[1]
+        while last > first and lines[last - 1].blank:
+            last -= 1
+        if first >= last:
+            continue
+        done = last
+        if kind == "paragraph" and (items or quotes):
+            kind = "list_item" if items else "quote"
+        level = int(token.tag[1]) if kind == "heading" else 0
+        title = _plain(tokens[position + 1].content) if kind == "heading" else ""
+        yield Block(start=lines[first].start, end=lines[last - 1].end, kind=kind, level=level, title=title)
+
+
+def _plain(inline: str) -> str:
+    return " ".join(INLINE_MARKS.sub(lambda match: match[1] or "", inline).split())
+
+
+def _fields(front: str) -> Iterator[tuple[str, str]]:
+    for line in front.splitlines():
+        if field := FIELD.fullmatch(line.strip()):
+            yield field[1].lower(), field[2].strip().strip("\"'")
