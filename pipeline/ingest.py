@@ -254,7 +254,7 @@ class _Run:
         row = DocumentRow(
             document_id=document.document_id,
             path=document.path,
-            title=document.title,
+            title=document.title or found.path.name,
             format=document.format,
             size=found.size,
             mtime_ns=mtime_ns,

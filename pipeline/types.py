@@ -36,8 +36,9 @@ class Block:
 class Document:
     """One source file as text.
 
-    `path` is absolute. `source_lines` maps positions of `text` to 1-based lines of the file where the two differ
-    (HTML): pairs of (offset in `text`, line), ascending; empty where `text` is the file itself.
+    `path` is absolute; `title` is what the text itself gives as such, or empty. `source_lines` maps positions of
+    `text` to 1-based lines of the file where the two differ (HTML): pairs of (offset in `text`, line), ascending;
+    empty where `text` is the file itself.
     """
 
     document_id: str

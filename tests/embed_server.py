@@ -175,12 +175,18 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
+class QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that hang up are part of the tests."""
+
+
 @contextmanager
 def embed_server(behaviour: Behaviour) -> Iterator[str]:
     """Runs the server on a free port of the loopback address and gives its URL."""
     handler = type("BoundHandler", (Handler,), {"behaviour": behaviour})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = QuietServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

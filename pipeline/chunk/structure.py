@@ -126,7 +126,7 @@ def _parts(text: str, block: Block, costs: _Costs, room: int) -> Iterator[tuple[
         limit = costs.furthest(start, room)
         cut = _best_cut(text, start, limit, min(limit, end), breaks) if start < limit < end else -1
         if cut <= start:
-            cut = _past_one_piece(text, start, end)
+            cut = _past_one_piece(start, end)
         first, last = _stripped(text, start, cut)
         if first < last:
             yield first, last
@@ -151,7 +151,7 @@ def _best_cut(text: str, start: int, limit: int, end: int, breaks: tuple[re.Patt
     return cut if cut > start else limit
 
 
-def _past_one_piece(text: str, start: int, end: int) -> int:
+def _past_one_piece(start: int, end: int) -> int:
     """Where no cut fits the budget: after a run of characters short enough for any tokenizer."""
     return min(end, start + 16)
 

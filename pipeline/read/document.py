@@ -45,7 +45,7 @@ def read_document(path: Path) -> Document:
         path=str(path),
         format=name,
         text=parsed.text,
-        title=parsed.title or _title(parsed.blocks) or path.stem,
+        title=parsed.title or _title(parsed.blocks),
         blocks=parsed.blocks,
         content_hash=hashlib.sha256(content).hexdigest(),
         metadata=metadata,

@@ -12,7 +12,23 @@ from html.parser import HTMLParser
 from pipeline.read.formats import Parsed
 from pipeline.types import Block, BlockKind
 
-LEFT_OUT = frozenset(["script", "style", "nav", "header", "footer", "aside", "form", "svg", "template", "noscript", "iframe", "select", "button"])
+LEFT_OUT = frozenset(
+    [
+        "script",
+        "style",
+        "nav",
+        "header",
+        "footer",
+        "aside",
+        "form",
+        "svg",
+        "template",
+        "noscript",
+        "iframe",
+        "select",
+        "button",
+    ]
+)
 VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"])
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 BLOCKS: dict[str, BlockKind] = {
@@ -65,7 +81,7 @@ class _Reader(HTMLParser):
         self._tables = 0
         self._cells = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - its signature
         if tag in VOID and tag not in ("br", "hr"):
             return
         if tag in LEFT_OUT and not (tag in ("header", "footer") and self._content_depth):
@@ -75,12 +91,12 @@ class _Reader(HTMLParser):
         if tag == "title":
             self._in_title = True
         elif tag == "br":
-            self._add("\n")
+            self._separate("\n")
         elif self._tables and tag == "tr":
-            self._add("\n" if self._current_length else "")
+            self._separate("\n" if self._current_length else "")
             self._cells = 0
         elif self._tables and tag in ("td", "th"):
-            self._add(CELL_SEPARATOR if self._cells else "")
+            self._separate(CELL_SEPARATOR if self._cells else "")
             self._cells += 1
         elif tag in BLOCKS:
             self._open(tag)
@@ -169,6 +185,13 @@ class _Reader(HTMLParser):
 
     def _note(self, line: int) -> None:
         self._current_lines.append((self._current_length, line))
+
+    def _separate(self, separator: str) -> None:
+        """Adds a separator in place of the white space before it."""
+        if self._current and self._current[-1] == " ":
+            self._current.pop()
+            self._current_length -= 1
+        self._add(separator)
 
     def _add(self, text: str) -> None:
         if text:

@@ -62,9 +62,9 @@ def _section(lines: list[Line], at: int) -> tuple[int, int, int, tuple[str, bool
     below = lines[at + 2].content.rstrip() if at + 2 < len(lines) else ""
     if ADORNMENT.fullmatch(line) and after.strip() and below == line and not ADORNMENT.fullmatch(after):
         return at, at + 1, at + 2, (line[0], True)
-    if not line[:1].isspace() and ADORNMENT.fullmatch(after) and not ADORNMENT.fullmatch(line):
-        if len(after) >= len(line) and not GRID.fullmatch(line):
-            return at, at, at + 1, (after[0], False)
+    underlined = ADORNMENT.fullmatch(after) and len(after) >= len(line)
+    if underlined and not line[:1].isspace() and not ADORNMENT.fullmatch(line) and not GRID.fullmatch(line):
+        return at, at, at + 1, (after[0], False)
     return None
 
 
@@ -76,10 +76,16 @@ def _end_of(lines: list[Line], at: int, *, literal: bool) -> int:
     while end < len(lines):
         line = lines[end]
         if line.blank:
-            following = next((other for other in lines[end:] if not other.blank), None)
-            if not body or following is None or following.indent < indent + (not literal):
+            following = end + 1
+            while following < len(lines) and lines[following].blank:
+                following += 1
+            if not body or following == len(lines) or lines[following].indent < indent + (not literal):
                 break
-        elif (body and line.indent < indent + (not literal)) or (not body and (LIST_ITEM.match(line.content) or _section(lines, end))):
+            end = following
+            continue
+        elif (body and line.indent < indent + (not literal)) or (
+            not body and (LIST_ITEM.match(line.content) or _section(lines, end))
+        ):
             break
         end += 1
     while lines[end - 1].blank:

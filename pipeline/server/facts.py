@@ -1,0 +1,75 @@
+"""What a model file says about itself: a GGUF header comes in, what the server must know goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.server.gguf_header import read_header
+
+EMBEDDING, COMPLETION, TOOLS, THINKING = "embedding", "completion", "tools", "thinking"
+_SMALLEST_CONTEXT = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """`metadata` are all fields of the header; `template` is the model's own chat template or empty."""
+
+    architecture: str
+    context_length: int
+    embedding_length: int
+    capabilities: tuple[str, ...]
+    template: str
+    metadata: Mapping[str, Any]
+
+    @property
+    def is_embedding(self) -> bool:
+        return EMBEDDING in self.capabilities
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        return bool(self.metadata.get(name, default))
+
+
+def model_facts(path: Path) -> ModelFacts:
+    """Read the header of `path`, once for each state of the file."""
+    state = path.stat()
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=32)
+def _read(path: Path, modified: int, size: int) -> ModelFacts:
+    del modified, size  # part of the cache key only
+    header = read_header(path)
+    metadata = header.metadata
+    architecture = str(metadata.get("general.architecture", ""))
+    template = str(metadata.get("tokenizer.chat_template", ""))
+    return ModelFacts(
+        architecture=architecture,
+        context_length=max(int(metadata.get(f"{architecture}.context_length", 0)), _SMALLEST_CONTEXT),
+        embedding_length=int(metadata.get(f"{architecture}.embedding_length", 0)),
+        capabilities=_capabilities(metadata, architecture, template),
+        template=template,
+        metadata={**metadata, "general.parameter_count": header.parameter_count},
+    )
+
+
+def _capabilities(metadata: Mapping[str, Any], architecture: str, template: str) -> tuple[str, ...]:
+    if f"{architecture}.pooling_type" in metadata:
+        return (EMBEDDING,)
+    found = [COMPLETION]
+    if "tools" in template or "tool_call" in template:
+        found.append(TOOLS)
+    if _shows_thinking(template):
+        found.append(THINKING)
+    return tuple(found)
+
+
+def _shows_thinking(template: str) -> bool:
+    """Templates that write the reasoning tags, and those that only cut earlier reasoning out of the history."""
+    if "<think>" in template and "</think>" in template:
+        return True
+    cuts = "content.split('</think>')" in template or 'content.split("</think>")' in template
+    return cuts and "reasoning_content" not in template

@@ -1,0 +1,74 @@
+"""What every route needs: the store, the loaded models, and how a request's model name leads to a lease."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.server.engine import EnginePlan
+from pipeline.server.exchange import Cancellation, Refusal
+from pipeline.server.facts import ModelFacts, model_facts
+from pipeline.server.machine import usable_cores
+from pipeline.server.options import Options, resolve
+from pipeline.server.pool import EnginePool, Lease
+from pipeline.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from pipeline.server.models import ModelStore, StoredModel
+
+INVALID_NAME = "invalid model name"
+_PART = r"\w[\w.-]{0,79}"
+_NAME = re.compile(rf"(?:(?:(?:https?://)?\w[\w.:-]{{0,349}}/)?\w[\w-]{{0,79}}/)?{_PART}(?::{_PART})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A model that is here, its facts, and the name the client used for it, which replies repeat."""
+
+    name: str
+    model: StoredModel
+    facts: ModelFacts
+
+    @property
+    def full_name(self) -> str:
+        """The name with registry and namespace, as the real server writes it in some errors."""
+        prefix = "registry.ollama.ai/library/" if "/" not in self.model.name else ""
+        return prefix + self.model.name
+
+
+class Service:
+    """Holds no state of its own. Thread-safe as the store and the pool are."""
+
+    def __init__(self, store: ModelStore, settings: ServerSettings, pool: EnginePool) -> None:
+        self.store = store
+        self.settings = settings
+        self.pool = pool
+
+    def choose(self, name: str, *, unknown: str) -> Chosen:
+        """The stored model called `name`; `unknown` is the text of the 404, with `{}` for the name."""
+        check_name(name)
+        model = self.store.find(name)
+        if model is None:
+            raise Refusal(404, unknown.format(name))
+        return Chosen(name=name, model=model, facts=model_facts(model.model_path))
+
+    def options(self, chosen: Chosen, request_options: dict[str, Any]) -> Options:
+        return resolve(chosen.model.parameters, request_options)
+
+    def context(self, chosen: Chosen, options: Options) -> int:
+        """Tokens that one request may use: what was asked for, within what the model was trained with."""
+        return min(options.context or self.settings.context_length, chosen.facts.context_length)
+
+    def lease(self, chosen: Chosen, options: Options, keep_alive: float | None, cancellation: Cancellation) -> Lease:
+        plan = EnginePlan(
+            context=self.context(chosen, options),
+            embedding=chosen.facts.is_embedding,
+            threads=options.threads or self.settings.threads or usable_cores(),
+        )
+        return self.pool.lease(chosen.model, plan, keep_alive=keep_alive, cancellation=cancellation)
+
+
+def check_name(name: str) -> None:
+    if not _NAME.fullmatch(name.strip()):
+        raise Refusal(400, INVALID_NAME)

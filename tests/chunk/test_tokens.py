@@ -1,0 +1,61 @@
+"""Token counts: WordPiece worked by hand, and an estimate that errs on the safe side."""
+
+import pytest
+
+from pipeline.chunk import EstimateCounter, TokenCounter, WordPieceCounter, token_counter
+
+WORDS = ["[UNK]", "[CLS]", "un", "want", "##want", "##ed", "runn", "##ing", ",", "the", "cafe", "日", "本", "a", "##a"]
+
+
+def gguf(vocabulary: list[str]) -> list[str]:
+    """The same vocabulary as GGUF files write it: word starts are marked, continuations are bare."""
+    return [
+        token if token.startswith("[") else token[2:] if token.startswith("##") else f"\u2581{token}"
+        for token in vocabulary
+    ]
+
+
+@pytest.fixture(params=[WORDS, gguf(WORDS)], ids=["bert", "gguf"])
+def counter(request: pytest.FixtureRequest) -> WordPieceCounter:
+    return WordPieceCounter(request.param)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("UNwanted, running", 6),  # un ##want ##ed , runn ##ing (the example of the BERT paper's code)
+        ("the Café", 2),  # accents go
+        ("日本", 2),  # each character is a word
+        ("zebra", 1),  # cannot be matched: one [UNK]
+        ("the zebra unwanted", 5),
+        ("a" * 100, 101 - 1),  # a ##a ##a ...: counted in parts of 40, each of 40 tokens
+        ("", 0),
+        (" \t\n\u00a0", 0),
+    ],
+)
+def test_wordpiece_of_worked_examples(counter: WordPieceCounter, text: str, tokens: int) -> None:
+    """Counts are those of greedy longest match after BERT's normalising, in both ways of writing a vocabulary."""
+    assert counter.count(text) == tokens
+
+
+def test_pieces_add_up_and_stand_at_their_offsets(counter: WordPieceCounter) -> None:
+    """Every piece starts where its offset says, in order, and the pieces' tokens are the text's."""
+    text = "UNwanted,  running 日本!"
+    pieces = list(counter.pieces(text))
+    assert [offset for offset, _ in pieces] == [0, 8, 11, 19, 20, 21]
+    assert sum(tokens for _, tokens in pieces) == counter.count(text)
+
+
+def test_estimate_errs_on_the_safe_side(counter: WordPieceCounter) -> None:
+    """For prose the estimate is at least what a small WordPiece vocabulary needs."""
+    estimate = EstimateCounter()
+    assert estimate.count("unwanted running, the cafe") >= counter.count("unwanted running, the cafe")
+    assert estimate.count("日本語") == 3
+    assert not estimate.exact
+
+
+def test_counter_is_chosen_by_what_the_server_hands_out() -> None:
+    """A vocabulary gives exact counts, none gives the estimate."""
+    exact: TokenCounter = token_counter(WORDS)
+    assert exact.exact
+    assert not token_counter(None).exact
