@@ -29,6 +29,7 @@ from pipeline.errors import EngineError, MissingExtra
 from pipeline.server.exchange import Cancellation
 from pipeline.server.machine import check_machine
 
+_SOCKET_NAME = "e.sock"  # the engine knows a socket by this ending
 _LONGEST_SOCKET_PATH = 100
 _LARGEST_BATCH = 512
 _SLOTS = 16
@@ -67,7 +68,7 @@ class Engine:
         self.plan = plan
         self.size = path.stat().st_size
         self._folder = _private_folder()
-        self._socket = str(self._folder / "s")
+        self._socket = str(self._folder / _SOCKET_NAME)
         try:
             with _LOADING:
                 server = library.Server(_parameters(library, path, plan, self._socket))
@@ -254,7 +255,7 @@ def _slots(plan: EnginePlan) -> int:
 def _private_folder() -> Path:
     """A folder for the socket that only we can enter; socket paths must be short."""
     folder = tempfile.mkdtemp(prefix="pipeline-")
-    if len(folder) + 2 > _LONGEST_SOCKET_PATH:
+    if len(folder) + 1 + len(_SOCKET_NAME) > _LONGEST_SOCKET_PATH:
         Path(folder).rmdir()
         folder = tempfile.mkdtemp(prefix="pipeline-", dir="/tmp")
     return Path(folder)

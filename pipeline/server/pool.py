@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.server.models import StoredModel
-
 from pipeline.server.engine import Engine, EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal
+from pipeline.server.models import StoredModel
 from pipeline.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.server.durations import InvalidDuration, parse_duration
-
-VERSION = "0.1.0"
+from pipeline.version import VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

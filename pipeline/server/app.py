@@ -1,0 +1,103 @@
+"""The embedded server without a socket: a Request comes in, a Reply goes out.
+
+`App` is what both the socket server and the in-process transports call. It knows the routes, and it is the one
+place where errors become statuses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
+
+from pipeline.errors import EngineError, PipelineError, WeightsUnavailable
+from pipeline.server import library
+from pipeline.server.chat import chat
+from pipeline.server.embedding import embed, embeddings
+from pipeline.server.engine import Engine, EngineRefusal
+from pipeline.server.exchange import Refusal, Reply, Request, error_reply, text_reply
+from pipeline.server.generate import generate
+from pipeline.server.generation import engine_text
+from pipeline.server.pool import EnginePool, Load
+from pipeline.server.prompts import TOO_LONG
+from pipeline.server.pulling import pull
+from pipeline.server.service import Service
+from pipeline.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from pipeline.server.models import ModelStore
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Service, Request], Reply]
+
+ROUTES: dict[str, dict[str, Handler]] = {
+    "/": {"GET": library.root, "HEAD": library.root},
+    "/api/version": {"GET": library.version, "HEAD": library.version},
+    "/api/tags": {"GET": library.tags, "HEAD": library.tags},
+    "/api/ps": {"GET": library.running},
+    "/api/show": {"POST": library.show},
+    "/api/pull": {"POST": pull},
+    "/api/copy": {"POST": library.copy},
+    "/api/delete": {"DELETE": library.delete},
+    "/api/embed": {"POST": embed},
+    "/api/embeddings": {"POST": embeddings},
+    "/api/generate": {"POST": generate},
+    "/api/chat": {"POST": chat},
+}
+
+
+class App:
+    """Thread-safe: `handle` may run in any number of threads. Close it to unload the models."""
+
+    def __init__(self, store: ModelStore, settings: ServerSettings | None = None, *, load: Load = Engine) -> None:
+        self.settings = settings or ServerSettings()
+        self._pool = EnginePool(self.settings, load=load)
+        self._service = Service(store, self.settings, self._pool)
+
+    def handle(self, request: Request) -> Reply:
+        """Answer a request; every failure is an answer too. The caller closes the reply."""
+        methods = ROUTES.get(request.path)
+        if methods is None:
+            return _not_found(request)
+        handler = methods.get(request.method)
+        if handler is None:
+            reply = text_reply("405 method not allowed", 405, "text/plain")
+            return Reply(status=405, headers={**reply.headers, "allow": ", ".join(methods)}, body=reply.body)
+        if len(request.body) > self.settings.max_body_bytes:
+            return error_reply(413, "http: request body too large")
+        try:
+            return handler(self._service, request)
+        except Exception as error:  # noqa: BLE001  the edge: whatever happens, the client gets an answer
+            return _error_reply(error)
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _not_found(request: Request) -> Reply:
+    """Unknown paths; one that only has a slash too many is sent to the right place, as the real server does."""
+    shorter = request.path.rstrip("/")
+    if shorter and shorter != request.path and shorter in ROUTES:
+        return Reply(status=301 if request.method == "GET" else 307, headers={"location": shorter})
+    return text_reply("404 page not found", 404, "text/plain")
+
+
+def _error_reply(error: Exception) -> Reply:
+    if isinstance(error, Refusal):
+        return error_reply(error.status, error.text)
+    if isinstance(error, EngineRefusal):
+        text = engine_text(error)
+        return error_reply(400 if text == TOO_LONG else error.status, text)
+    if isinstance(error, WeightsUnavailable):
+        return error_reply(404, error.message)
+    if isinstance(error, EngineError | PipelineError):
+        return error_reply(500, f"{error.message} ({error.hint})" if error.hint else error.message)
+    logger.error("a request failed", exc_info=error)
+    return error_reply(500, f"internal error: {error}")

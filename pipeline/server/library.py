@@ -1,0 +1,206 @@
+"""The management endpoints: what models are here, what they are, which run; pull, copy, delete."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipeline.server import decode
+from pipeline.server.durations import expiry_text
+from pipeline.server.exchange import Refusal, Reply, Request, json_reply, text_reply
+from pipeline.server.facts import ModelFacts, model_facts
+from pipeline.server.service import INVALID_NAME, Service, check_name
+
+if TYPE_CHECKING:
+    from pipeline.server.models import StoredModel
+
+_NOT_FOUND = "model '{}' not found"
+_NAMED: dict[str, decode.Check] = {"model": decode.string, "name": decode.string}
+
+
+def root(service: Service, request: Request) -> Reply:
+    del service, request
+    return text_reply("Ollama is running")
+
+
+def version(service: Service, request: Request) -> Reply:
+    del request
+    return json_reply({"version": service.settings.version})
+
+
+def tags(service: Service, request: Request) -> Reply:
+    """The models in the store, the newest first."""
+    del request
+    newest_first = sorted(service.store.list(), key=lambda model: model.modified_at, reverse=True)
+    return json_reply({"models": [_listed(model) for model in newest_first]})
+
+
+def running(service: Service, request: Request) -> Reply:
+    del request
+    models: list[dict[str, Any]] = [
+        {
+            "name": model.name,
+            "model": model.name,
+            "size": engine.size,
+            "digest": model.digest,
+            "details": _details(model),
+            "expires_at": expiry_text(seconds),
+            "size_vram": 0,
+            "context_length": engine.plan.context,
+        }
+        for model, engine, seconds in service.pool.running()
+    ]
+    return json_reply({"models": models})
+
+
+def show(service: Service, request: Request) -> Reply:
+    fields: dict[str, decode.Check] = {**_NAMED, "system": decode.string, "verbose": decode.boolean}
+    given = decode.decode(request.body, "ShowRequest", fields)
+    name = _name(given, "model is required")
+    check_name(name)
+    model = service.store.find(name)
+    if model is None:
+        tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        raise Refusal(404, _NOT_FOUND.format(tagged))
+    facts = model_facts(model.model_path)
+    system = given.get("system") or model.system or ""
+    template = facts.template or model.template or "{{ .Prompt }}"
+    reply: dict[str, Any] = {
+        "license": model.license,
+        "modelfile": _modelfile(model, system),
+        "parameters": _parameters(model),
+        "template": template,
+        "system": system,
+        "details": _details(model),
+        "model_info": _model_info(facts, verbose=given.get("verbose", False)),
+        "capabilities": list(facts.capabilities),
+        "modified_at": model.modified_at.isoformat(),
+    }
+    optional = ("license", "modelfile", "parameters", "template", "system", "capabilities")
+    return json_reply({key: value for key, value in reply.items() if value or key not in optional})
+
+
+def delete(service: Service, request: Request) -> Reply:
+    given = decode.decode(request.body, "DeleteRequest", _NAMED)
+    name = _name(given, "model is required")
+    _check(name, f'name "{name}" is invalid')
+    if service.store.find(name) is None:
+        raise Refusal(404, _NOT_FOUND.format(name))
+    service.store.remove(name)
+    return Reply()
+
+
+def copy(service: Service, request: Request) -> Reply:
+    fields: dict[str, decode.Check] = {"source": decode.string, "destination": decode.string}
+    given = decode.decode(request.body, "CopyRequest", fields)
+    source, destination = given.get("source", ""), given.get("destination", "")
+    _check(source, f'source "{source}" is invalid')
+    _check(destination, f'destination "{destination}" is invalid')
+    if service.store.find(source) is None:
+        raise Refusal(404, f'model "{source}" not found')
+    service.store.copy(source, destination)
+    return Reply()
+
+
+def _name(given: dict[str, Any], missing: str) -> str:
+    name = (given.get("model") or given.get("name") or "").strip()
+    if not name:
+        raise Refusal(400, missing)
+    return name
+
+
+def _check(name: str, text: str) -> None:
+    try:
+        check_name(name)
+    except Refusal as error:
+        raise Refusal(400, text or INVALID_NAME) from error
+
+
+def _details(model: StoredModel) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": model.details.format,
+        "family": model.details.family,
+        "families": list(model.details.families),
+        "parameter_size": model.details.parameter_size,
+        "quantization_level": model.details.quantization_level,
+    }
+
+
+def _listed(model: StoredModel) -> dict[str, Any]:
+    """A model whose file cannot be read is listed all the same, so that it can be deleted."""
+    details, capabilities = _details(model), []
+    try:
+        facts = model_facts(model.model_path)
+    except (OSError, ValueError):
+        facts = None
+    if facts is not None:
+        lengths = {"context_length": facts.context_length, "embedding_length": facts.embedding_length}
+        details.update({key: value for key, value in lengths.items() if value})
+        capabilities = list(facts.capabilities)
+    row = {
+        "name": model.name,
+        "model": model.name,
+        "modified_at": model.modified_at.isoformat(),
+        "size": model.size,
+        "digest": model.digest,
+        "details": details,
+    }
+    return {**row, "capabilities": capabilities} if capabilities else row
+
+
+def _model_info(facts: ModelFacts, *, verbose: bool) -> dict[str, Any]:
+    left_out = ("general.name", "tokenizer.chat_template")
+    return {
+        key: None if isinstance(value, list | tuple) and not verbose else value
+        for key, value in facts.metadata.items()
+        if key not in left_out
+    }
+
+
+def _parameters(model: StoredModel) -> str:
+    """One line each, the value in the form of the real server's language: texts in double quotes."""
+    return "\n".join(f"{name:<30} {_literal(value)}" for name, value in _flat(model))
+
+
+def _modelfile(model: StoredModel, system: str) -> str:
+    lines = [
+        '# Modelfile generated by "ollama show"',
+        "# To build a new Modelfile based on this, replace FROM with:",
+        f"# FROM {model.name}",
+        "",
+        f"FROM {model.model_path}",
+        f"TEMPLATE {_quoted(model.template or '{{ .Prompt }}')}",
+    ]
+    if system:
+        lines.append(f"SYSTEM {_quoted(system)}")
+    lines += [f"PARAMETER {name} {_quoted(_plain(value))}" for name, value in _flat(model)]
+    if model.license:
+        lines.append(f"LICENSE {_quoted(model.license)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flat(model: StoredModel) -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for name, value in model.parameters.items():
+        items: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+        pairs += [(name, item) for item in items]
+    return pairs
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else _plain(value)
+
+
+def _quoted(text: str) -> str:
+    if "\n" not in text and text == text.strip(" "):
+        return text
+    return f'"""{text}"""' if '"' in text else f'"{text}"'

@@ -1,0 +1,292 @@
+"""The model store: Ollama's own layout on disk, so that a store made by either is served by both.
+
+In: a folder with `manifests/<host>/<namespace>/<model>/<tag>` and `blobs/sha256-<hex>`, GGUF files to add.
+Out: `StoredModel`s.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import EngineError, StorageUnwritable, UsageError
+from pipeline.server.gguf_header import Header, read_header
+from pipeline.server.names import ModelName, from_path, parse_name
+
+logger = logging.getLogger(__name__)
+
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
+LAYER_TYPE = "application/vnd.ollama.image."
+
+# Numbers of llama.cpp's llama_ftype (include/llama.h), as the GGUF field general.file_type holds them.
+QUANTIZATIONS = {
+    0: "F32",
+    1: "F16",
+    2: "Q4_0",
+    3: "Q4_1",
+    7: "Q8_0",
+    8: "Q5_0",
+    9: "Q5_1",
+    10: "Q2_K",
+    11: "Q3_K_S",
+    12: "Q3_K_M",
+    13: "Q3_K_L",
+    14: "Q4_K_S",
+    15: "Q4_K_M",
+    16: "Q5_K_S",
+    17: "Q5_K_M",
+    18: "Q6_K",
+    32: "BF16",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDetails:
+    """As `/api/tags` shows them."""
+
+    family: str
+    families: tuple[str, ...]
+    format: str
+    parameter_size: str
+    quantization_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredModel:
+    """`digest` is the SHA-256 of the manifest in hex, `size` the sum of its blobs in bytes."""
+
+    name: str
+    digest: str
+    size: int
+    modified_at: datetime
+    model_path: Path
+    template: str | None
+    system: str | None
+    parameters: Mapping[str, Any]
+    license: str | None
+    details: ModelDetails
+
+
+class ModelStore:
+    """Reads need no lock: manifests are replaced whole, and blobs never change."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs"
+        self.manifests = root / "manifests"
+
+    def list(self) -> list[StoredModel]:
+        """Every model whose manifest and blobs can be read, by name; broken ones are logged."""
+        models: list[StoredModel] = []
+        for name, path in self._manifest_paths():
+            try:
+                models.append(self._load(name, path))
+            except EngineError as error:
+                logger.warning("left out of the list of models: %s", error)
+        return sorted(models, key=lambda model: model.name)
+
+    def find(self, name: str) -> StoredModel | None:
+        """The model called `name`, or None. Raises EngineError if it is there and broken."""
+        try:
+            wanted = parse_name(name)
+        except UsageError:
+            return None
+        found = self._path_of(wanted)
+        return self._load(*found) if found else None
+
+    def add(
+        self,
+        name: str,
+        gguf: Path,
+        *,
+        template: str | None = None,
+        system: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        license: str | None = None,
+    ) -> StoredModel:
+        """Moves `gguf`, a file on the same disk, into the store under `name`; the manifest is written last.
+
+        Raises EngineError if it is no GGUF file, StorageUnwritable, or UsageError for a bad name.
+        """
+        parsed = parse_name(name)
+        header = read_header(gguf)
+        with _writing(self.root):
+            self.blobs.mkdir(parents=True, exist_ok=True)
+            layers = [self._take_file("model", gguf)]
+            texts = {"license": license, "template": template, "system": system}
+            layers += [self._add_blob(kind, text.encode()) for kind, text in texts.items() if text]
+            if parameters:
+                layers.append(self._add_blob("params", json.dumps(dict(parameters)).encode()))
+            config = self._add_blob("", json.dumps(_config(header, layers)).encode())
+            manifest = {
+                "schemaVersion": 2,
+                "mediaType": MANIFEST_TYPE,
+                "config": {**config, "mediaType": CONFIG_TYPE},
+                "layers": layers,
+            }
+            self._write_manifest(parsed, json.dumps(manifest, separators=(",", ":")).encode())
+        found = self.find(name)
+        assert found is not None
+        return found
+
+    def copy(self, source: str, destination: str) -> StoredModel:
+        """A second name for the same blobs. Raises UsageError if `source` is not there."""
+        found = self._path_of(parse_name(source))
+        if found is None:
+            raise UsageError(f"model {source!r} is not in the store")
+        with _writing(self.root):
+            self._write_manifest(parse_name(destination), found[1].read_bytes())
+        copied = self.find(destination)
+        assert copied is not None
+        return copied
+
+    def remove(self, name: str) -> None:
+        """Removes a name, and the blobs that no other name refers to. Raises UsageError if it is not there."""
+        found = self._path_of(parse_name(name))
+        if found is None:
+            raise UsageError(f"model {name!r} is not in the store")
+        _, path = found
+        with _writing(self.root):
+            mine = _digests(path)
+            path.unlink()
+            for folder in list(path.parents)[:3]:
+                if any(folder.iterdir()):
+                    break
+                folder.rmdir()
+            others = {digest for _, other in self._manifest_paths() for digest in _digests(other)}
+            for digest in mine - others:
+                self.blob_path(digest).unlink(missing_ok=True)
+
+    def blob_path(self, digest: str) -> Path:
+        return self.blobs / digest.replace(":", "-")
+
+    def _manifest_paths(self) -> Generator[tuple[ModelName, Path]]:
+        for path in sorted(self.manifests.glob("*/*/*/*")):
+            name = from_path(path.relative_to(self.manifests).parts)
+            if name is not None and path.is_file():
+                yield name, path
+
+    def _path_of(self, wanted: ModelName) -> tuple[ModelName, Path] | None:
+        exact = self.manifests / wanted.path
+        if exact.is_file():
+            return wanted, exact
+        folded = wanted.folded
+        return next(((name, path) for name, path in self._manifest_paths() if name.folded == folded), None)
+
+    def _load(self, name: ModelName, path: Path) -> StoredModel:
+        try:
+            content = path.read_bytes()
+            manifest = json.loads(content)
+            layers = {_kind(layer): layer for layer in manifest["layers"]}
+            config = json.loads(self.blob_path(manifest["config"]["digest"]).read_bytes())
+            model = self.blob_path(layers["model"]["digest"])
+            if model.stat().st_size != layers["model"]["size"]:
+                raise ValueError(f"{model.name} is cut short")
+            texts = {kind: self._text(layers.get(kind)) for kind in ("template", "system", "license", "params")}
+            return StoredModel(
+                name=name.short,
+                digest=hashlib.sha256(content).hexdigest(),
+                size=manifest["config"].get("size", 0) + sum(layer["size"] for layer in manifest["layers"]),
+                modified_at=datetime.fromtimestamp(path.stat().st_mtime, UTC).astimezone(),
+                model_path=model,
+                template=texts["template"],
+                system=texts["system"],
+                parameters=json.loads(texts["params"] or "{}"),
+                license=texts["license"],
+                details=ModelDetails(
+                    family=str(config.get("model_family") or ""),
+                    families=tuple(config.get("model_families") or ()),
+                    format=str(config.get("model_format") or "gguf"),
+                    parameter_size=str(config.get("model_type") or ""),
+                    quantization_level=str(config.get("file_type") or ""),
+                ),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EngineError(
+                f"model {name.short} in {self.root} is broken: {error}", hint=f"pull it again: {name.short}"
+            ) from error
+
+    def _text(self, layer: Mapping[str, Any] | None) -> str | None:
+        return self.blob_path(layer["digest"]).read_text(encoding="utf-8") if layer else None
+
+    def _take_file(self, kind: str, path: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+            os.fsync(file.fileno())
+        size = path.stat().st_size
+        path.replace(self.blob_path(digest))
+        return {"mediaType": LAYER_TYPE + kind, "digest": digest, "size": size}
+
+    def _add_blob(self, kind: str, content: bytes) -> dict[str, Any]:
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        _write_atomic(self.blob_path(digest), content)
+        return {"mediaType": LAYER_TYPE + kind, "digest": digest, "size": len(content)}
+
+    def _write_manifest(self, name: ModelName, content: bytes) -> None:
+        path = self.manifests / name.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomic(path, content)
+
+
+def human_number(count: int) -> str:
+    """A number of parameters as the real server shows it (`format.HumanNumber`): 22.57M, 1.5B, 7B."""
+    for size, letter, digits in ((10**9, "B", 1), (10**6, "M", 2)):
+        if count >= size:
+            return f"{count // size}{letter}" if count % size == 0 else f"{count / size:.{digits}f}{letter}"
+    return f"{count / 1000:.0f}K" if count >= 1000 else str(count)
+
+
+def _config(header: Header, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    family = str(header.metadata.get("general.architecture", ""))
+    file_type = int(header.metadata.get("general.file_type", -1))
+    return {
+        "model_format": "gguf",
+        "model_family": family,
+        "model_families": [family],
+        "model_type": human_number(header.parameter_count),
+        "file_type": QUANTIZATIONS.get(file_type, "unknown"),
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+    }
+
+
+def _kind(layer: Mapping[str, Any]) -> str:
+    return str(layer["mediaType"]).removeprefix(LAYER_TYPE)
+
+
+def _digests(manifest: Path) -> set[str]:
+    try:
+        content = json.loads(manifest.read_bytes())
+        return {content["config"]["digest"], *(layer["digest"] for layer in content["layers"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def _write_atomic(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _writing(root: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnwritable(
+            f"cannot write to the model store {root}: {error.strerror or error}",
+            hint="free some space, make it writable, or choose another one with OLLAMA_MODELS",
+        ) from error
