@@ -5,20 +5,18 @@ In: a Config. Out: a `Connection` with a client. With `OLLAMA_HOST` set, that se
 
 from __future__ import annotations
 
-import logging
+import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from pipeline.api import Client
-from pipeline.api.address import DEFAULT_ADDRESS
+from pipeline.api import DEFAULT_ADDRESS, Client, RetryPolicy
 from pipeline.config import EMBEDDED_HOST, Config
-from pipeline.errors import ApiError
+from pipeline.errors import ApiError, EngineError
 
 if TYPE_CHECKING:
-    pass
-
-logger = logging.getLogger(__name__)
+    from pipeline.server import App
 
 PROBE_SECONDS = 0.5
 
@@ -41,7 +39,7 @@ class Connection:
 def connect(config: Config) -> Connection:
     """Opens the connection that `config` asks for. Makes at most one short request.
 
-    Raises MissingExtra, with both ways out in its hint, when no server answers and the embedded one is not installed.
+    Raises EngineError, with the ways out in its hint, when no server answers and the embedded one is not installed.
     """
     if config.host is not None and config.host != EMBEDDED_HOST:
         client = Client(config.host, timeout=config.timeout)
@@ -62,4 +60,27 @@ def default_server_answers() -> bool:
     return True
 
 
-def _connect_embedded(config: Config) -> Connection: ...
+def embedded_app(config: Config) -> App:
+    """The embedded server over the configured model store; models are loaded when they are first used."""
+    from pipeline.server import App, ModelStore, ServerSettings  # noqa: PLC0415 - heavy
+
+    return App(ModelStore(config.models_folder), ServerSettings.from_environment(os.environ))
+
+
+def _connect_embedded(config: Config) -> Connection:
+    if importlib.util.find_spec("xllamacpp") is None:
+        asked = config.host == EMBEDDED_HOST
+        raise EngineError(
+            "the embedded server is not installed" + ("" if asked else f", and no Ollama answers on {DEFAULT_ADDRESS}"),
+            hint="pip install 'pipeline[embedded]', or start Ollama, or set OLLAMA_HOST",
+        )
+    from pipeline.server import InProcessTransport  # noqa: PLC0415 - heavy
+
+    app = embedded_app(config)
+    client = Client(DEFAULT_ADDRESS, timeout=config.timeout, transport=InProcessTransport(app))
+
+    def close() -> None:
+        client.close()
+        app.close()
+
+    return Connection(client=client, embedded=True, close=close)

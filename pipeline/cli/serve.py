@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from pipeline.api import parse_host
 from pipeline.cli.options import shared_options
+from pipeline.cli.reporting import notice, print_json
 from pipeline.config import Config
+from pipeline.connect import embedded_app
 
 
 @click.command(short_help="Run the embedded Ollama-compatible server.")
@@ -16,3 +19,17 @@ def serve(config: Config, as_json: bool) -> int:
 
     It listens on the loopback address unless told otherwise. Models are kept in OLLAMA_MODELS, or below --home.
     """
+    from pipeline.server import serve as serve_app  # noqa: PLC0415 - heavy
+
+    def ready(url: str) -> None:
+        if as_json:
+            print_json({"url": url, "models": str(config.models_folder)})
+        notice(f"listening on {url}, models in {config.models_folder}; stop with Ctrl-C")
+
+    address = parse_host(config.host or "")
+    app = embedded_app(config)
+    try:
+        serve_app(app, address.host, address.port, ready=ready)
+    finally:
+        app.close()
+    return 0

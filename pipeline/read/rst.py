@@ -83,7 +83,7 @@ def _end_of(lines: list[Line], at: int, *, literal: bool) -> int:
                 break
             end = following
             continue
-        elif (body and line.indent < indent + (not literal)) or (
+        if (body and line.indent < indent + (not literal)) or (
             not body and (LIST_ITEM.match(line.content) or _section(lines, end))
         ):
             break

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from pipeline.errors import EngineError, PipelineError, WeightsUnavailable
+from pipeline.errors import PipelineError
 from pipeline.server import library
 from pipeline.server.chat import chat
 from pipeline.server.embedding import embed, embeddings
@@ -18,14 +18,12 @@ from pipeline.server.engine import Engine, EngineRefusal
 from pipeline.server.exchange import Refusal, Reply, Request, error_reply, text_reply
 from pipeline.server.generate import generate
 from pipeline.server.generation import engine_text
+from pipeline.server.models import ModelStore
 from pipeline.server.pool import EnginePool, Load
 from pipeline.server.prompts import TOO_LONG
 from pipeline.server.pulling import pull
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from pipeline.server.models import ModelStore
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +93,7 @@ def _error_reply(error: Exception) -> Reply:
     if isinstance(error, EngineRefusal):
         text = engine_text(error)
         return error_reply(400 if text == TOO_LONG else error.status, text)
-    if isinstance(error, WeightsUnavailable):
-        return error_reply(404, error.message)
-    if isinstance(error, EngineError | PipelineError):
+    if isinstance(error, PipelineError):
         return error_reply(500, f"{error.message} ({error.hint})" if error.hint else error.message)
     logger.error("a request failed", exc_info=error)
     return error_reply(500, f"internal error: {error}")

@@ -90,9 +90,8 @@ def _engine_request(
         body["tools"] = given["tools"]
     thinking = given.get("think", True) if THINKING in work.chosen.facts.capabilities else None
     if thinking is not None:
-        body["chat_template_kwargs"] = {"enable_thinking": bool(thinking)}
-        if isinstance(thinking, str):
-            body["chat_template_kwargs"]["reasoning_effort"] = thinking
+        effort = {"reasoning_effort": thinking} if isinstance(thinking, str) else {}
+        body["chat_template_kwargs"] = {"enable_thinking": bool(thinking), **effort}
     body["messages"], count = fit_messages(
         work.lease.engine, body, context=work.context - 1, truncate=given.get("truncate", True)
     )

@@ -16,7 +16,7 @@ _SMALLEST_CONTEXT = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """`metadata` are all fields of the header; `template` is the model's own chat template or empty."""
+    """`metadata` are the fields of the header, lists as None; `template` is the model's own or empty."""
 
     architecture: str
     context_length: int
@@ -52,8 +52,16 @@ def _read(path: Path, modified: int, size: int) -> ModelFacts:
         embedding_length=int(metadata.get(f"{architecture}.embedding_length", 0)),
         capabilities=_capabilities(metadata, architecture, template),
         template=template,
-        metadata={**metadata, "general.parameter_count": header.parameter_count},
+        metadata={
+            **{name: None if isinstance(value, list) else value for name, value in metadata.items()},
+            "general.parameter_count": header.parameter_count,
+        },
     )
+
+
+def lists_of(path: Path) -> dict[str, Any]:
+    """The header's lists, such as the vocabulary: large, so read again each time."""
+    return {name: value for name, value in read_header(path).metadata.items() if isinstance(value, list)}
 
 
 def _capabilities(metadata: Mapping[str, Any], architecture: str, template: str) -> tuple[str, ...]:

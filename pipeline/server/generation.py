@@ -1,4 +1,4 @@
-"""What /api/chat and /api/generate share: a leased engine and its events come in, a streamed or whole reply goes out."""
+"""What /api/chat and /api/generate share: a leased engine and its events come in, a reply goes out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.server.pool import Lease
 from pipeline.server.service import Chosen, Service
 
 Line = dict[str, Any]
+_LITERAL = ("const", "default", "enum", "examples", "required", "allOf")
 Merge = Callable[[list[Line]], Line]
 
 
@@ -101,8 +102,25 @@ def schema(value: Any) -> dict[str, Any] | None:
     if value == "json":
         return {"type": "object"}
     if isinstance(value, dict):
-        return value
+        return closed(value)
     raise Refusal(400, f'invalid format: {value!r}; expected "json" or a valid JSON Schema object')
+
+
+def closed(value: Any) -> Any:
+    """A schema whose objects have the properties they name and no others, unless they say so themselves.
+
+    That is how the real server reads schemas; left open, small models add properties without end.
+    """
+    if isinstance(value, list):
+        items: list[Any] = value
+        return [closed(item) for item in items]
+    if not isinstance(value, dict):
+        return value
+    given: dict[str, Any] = value
+    found = {name: item if name in _LITERAL else closed(item) for name, item in given.items()}
+    if isinstance(given.get("properties"), dict) and "allOf" not in given:
+        found.setdefault("additionalProperties", False)
+    return found
 
 
 def reply(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.errors import EngineError, UsageError
 from pipeline.server import decode
 from pipeline.server.durations import expiry_text
 from pipeline.server.exchange import Refusal, Reply, Request, json_reply, text_reply
-from pipeline.server.facts import ModelFacts, model_facts
+from pipeline.server.facts import lists_of, model_facts
+from pipeline.server.models import StoredModel
+from pipeline.server.names import parse_name
 from pipeline.server.service import INVALID_NAME, Service, check_name
 
-if TYPE_CHECKING:
-    from pipeline.server.models import StoredModel
-
 _NOT_FOUND = "model '{}' not found"
+_SHOWN_APART = ("general.name", "tokenizer.chat_template")
 _NAMED: dict[str, decode.Check] = {"model": decode.string, "name": decode.string}
 
 
@@ -60,19 +61,19 @@ def show(service: Service, request: Request) -> Reply:
     check_name(name)
     model = service.store.find(name)
     if model is None:
-        tagged = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-        raise Refusal(404, _NOT_FOUND.format(tagged))
+        raise Refusal(404, _NOT_FOUND.format(parse_name(name).short))
     facts = model_facts(model.model_path)
     system = given.get("system") or model.system or ""
+    information = {**facts.metadata, **(lists_of(model.model_path) if given.get("verbose") else {})}
     template = facts.template or model.template or "{{ .Prompt }}"
     reply: dict[str, Any] = {
-        "license": model.license,
+        "license": model.license or "",
         "modelfile": _modelfile(model, system),
         "parameters": _parameters(model),
         "template": template,
         "system": system,
         "details": _details(model),
-        "model_info": _model_info(facts, verbose=given.get("verbose", False)),
+        "model_info": {key: value for key, value in information.items() if key not in _SHOWN_APART},
         "capabilities": list(facts.capabilities),
         "modified_at": model.modified_at.isoformat(),
     }
@@ -84,9 +85,10 @@ def delete(service: Service, request: Request) -> Reply:
     given = decode.decode(request.body, "DeleteRequest", _NAMED)
     name = _name(given, "model is required")
     _check(name, f'name "{name}" is invalid')
-    if service.store.find(name) is None:
-        raise Refusal(404, _NOT_FOUND.format(name))
-    service.store.remove(name)
+    try:
+        service.store.remove(name)
+    except UsageError as error:
+        raise Refusal(404, _NOT_FOUND.format(name)) from error
     return Reply()
 
 
@@ -96,9 +98,10 @@ def copy(service: Service, request: Request) -> Reply:
     source, destination = given.get("source", ""), given.get("destination", "")
     _check(source, f'source "{source}" is invalid')
     _check(destination, f'destination "{destination}" is invalid')
-    if service.store.find(source) is None:
-        raise Refusal(404, f'model "{source}" not found')
-    service.store.copy(source, destination)
+    try:
+        service.store.copy(source, destination)
+    except UsageError as error:
+        raise Refusal(404, f'model "{source}" not found') from error
     return Reply()
 
 
@@ -129,10 +132,11 @@ def _details(model: StoredModel) -> dict[str, Any]:
 
 def _listed(model: StoredModel) -> dict[str, Any]:
     """A model whose file cannot be read is listed all the same, so that it can be deleted."""
-    details, capabilities = _details(model), []
+    details = _details(model)
+    capabilities: list[str] = []
     try:
         facts = model_facts(model.model_path)
-    except (OSError, ValueError):
+    except (OSError, EngineError):
         facts = None
     if facts is not None:
         lengths = {"context_length": facts.context_length, "embedding_length": facts.embedding_length}
@@ -147,15 +151,6 @@ def _listed(model: StoredModel) -> dict[str, Any]:
         "details": details,
     }
     return {**row, "capabilities": capabilities} if capabilities else row
-
-
-def _model_info(facts: ModelFacts, *, verbose: bool) -> dict[str, Any]:
-    left_out = ("general.name", "tokenizer.chat_template")
-    return {
-        key: None if isinstance(value, list | tuple) and not verbose else value
-        for key, value in facts.metadata.items()
-        if key not in left_out
-    }
 
 
 def _parameters(model: StoredModel) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import PipelineError, WeightsUnavailable
+from pipeline.errors import PipelineError
 from pipeline.server import decode, weights
 from pipeline.server.exchange import (
     Cancellation,
@@ -90,9 +90,7 @@ def _line(event: weights.FetchProgress) -> dict[str, Any]:
 
 
 def _text(error: Exception) -> str:
-    if isinstance(error, WeightsUnavailable):
-        return str(error)
     if isinstance(error, PipelineError):
-        return f"{error.message}: {error.hint}" if error.hint else error.message
+        return f"{error.message} ({error.hint})" if error.hint else error.message
     logger.error("pull failed", exc_info=error)
     return f"pull failed: {error}"

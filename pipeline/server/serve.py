@@ -12,7 +12,7 @@ import errno
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -55,7 +55,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Iterator[str]:
+def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Generator[str]:
     """Serve in a thread, on a free port unless one is given; the value is the base URL."""
     listener = _listen(host, port)
     started: threading.Event = threading.Event()
@@ -68,7 +68,7 @@ def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Itera
 
     def work() -> None:
         try:
-            _serve(app, listener, ready=lambda url: (box.append(url), started.set()), grace=5, stopping=stopping)
+            _serve(app, listener, ready=lambda _: started.set(), grace=5, stopping=stopping)
         finally:
             started.set()
 

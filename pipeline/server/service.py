@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipeline.errors import UsageError
 from pipeline.server.engine import EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal
 from pipeline.server.facts import ModelFacts, model_facts
 from pipeline.server.machine import usable_cores
+from pipeline.server.models import ModelStore, StoredModel
+from pipeline.server.names import parse_name
 from pipeline.server.options import Options, resolve
 from pipeline.server.pool import EnginePool, Lease
 from pipeline.server.settings import ServerSettings
 
-if TYPE_CHECKING:
-    from pipeline.server.models import ModelStore, StoredModel
-
 INVALID_NAME = "invalid model name"
-_PART = r"\w[\w.-]{0,79}"
-_NAME = re.compile(rf"(?:(?:(?:https?://)?\w[\w.:-]{{0,349}}/)?\w[\w-]{{0,79}}/)?{_PART}(?::{_PART})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +30,8 @@ class Chosen:
     @property
     def full_name(self) -> str:
         """The name with registry and namespace, as the real server writes it in some errors."""
-        prefix = "registry.ollama.ai/library/" if "/" not in self.model.name else ""
-        return prefix + self.model.name
+        name = parse_name(self.model.name)
+        return f"{name.host}/{name.namespace}/{name.model}:{name.tag}"
 
 
 class Service:
@@ -70,5 +67,8 @@ class Service:
 
 
 def check_name(name: str) -> None:
-    if not _NAME.fullmatch(name.strip()):
-        raise Refusal(400, INVALID_NAME)
+    """Refuse what cannot be a model's name."""
+    try:
+        parse_name(name)
+    except UsageError as error:
+        raise Refusal(400, INVALID_NAME) from error
