@@ -33,6 +33,7 @@ ORDER = (
     ("cli",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
+RANK["__main__"] = RANK["cli"] + 1
 # The embedded server stands alone beside the stages, and `api` beside it.
 FORBIDDEN = {("server", "api"), ("server", "config"), ("api", "config"), ("api", "types")}
 
