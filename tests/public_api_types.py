@@ -9,7 +9,7 @@ from pipeline.types import Citation, Hit
 
 
 def library() -> None:
-    with pipeline.open_collection("notes", model="all-minilm", home="/tmp") as notes:  # noqa: S108 - never run
+    with pipeline.open_collection("notes", model="all-minilm", home="/tmp") as notes:
         assert_type(notes, pipeline.Collection)
         assert_type(notes.index("docs/").chunks.embedded, int)
         hits = notes.search("question", k=3)

@@ -28,7 +28,7 @@ SUMMARIES = {
     "collections": "Look after collections.",
     "models": "Look after the server's models.",
     "serve": "Run the embedded Ollama-compatible server.",
-    "eval": "Measure retrieval quality on golden questions or a BEIR folder.",
+    "eval": "Measure retrieval quality on golden questions.",
     "doctor": "Check what is set up and say what to do.",
 }
 

@@ -66,7 +66,7 @@ class PullBar:
         self._started = False
 
     def __call__(self, progress: Progress) -> None:
-        if not self._started:
+        if progress.digest and not self._started:
             self._started = True
             print(f"pulling model {self._model}, which the server does not have yet", file=sys.stderr)  # noqa: T201
         if progress.total and wants_progress():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,313 @@
+"""The command line, as a user runs it: programs of their own, real files, the embedded server with real models."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import CHAT_MODEL
+from tests.embed_server import Behaviour, embed_server
+
+KEYS = """# Keys
+
+## Rotation
+
+Signing keys are rotated every ninety days by the engineer on call. The old key stays valid for one week.
+"""
+BREAD = """# Bread
+
+Let the dough rest for four hours at room temperature, then bake it for fifty minutes at 230 degrees.
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "keys.md").write_text(KEYS)
+    (folder / "bread.md").write_text(BREAD)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, models_folder: Path) -> Run:
+    """Runs `pipeline` with the test's own home and the shared models, far from any Ollama that may be running."""
+
+    def run(*arguments: str | Path, **environment: str) -> Done:
+        settings = {"OLLAMA_HOST": "embedded", "OLLAMA_MODELS": str(models_folder), **environment}
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            check=False,
+            timeout=120,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def test_index_search_ask(run: Run, docs: Path) -> None:
+    """The main job: documents in, the right passage first, an answer whose citations resolve to path and lines."""
+    report = run("index", docs, "--json")
+    assert report.status == 0
+    assert report.json["documents"] == {"added": 2, "updated": 0, "unchanged": 0, "removed": 0, "failed": 0}
+    assert report.json["model"] == "all-minilm"
+    assert report.json["dimension"] == 384
+    assert report.json["chunks"] == {"embedded": 2, "reused": 0, "removed": 0, "total": 2}
+    found = run("search", "how often do we change the signing keys?", "--json").json
+    assert [Path(hit["path"]).name for hit in found["hits"]] == ["keys.md", "bread.md"]
+    best = found["hits"][0]
+    assert (best["rank"], best["start_line"], best["end_line"], best["heading"]) == (1, 1, 5, "Keys")
+    assert best["scores"] == {"dense": best["score"], "lexical": None, "rerank": None}
+    assert best["score"] > 0.5 > found["hits"][1]["score"]
+    answer = run("ask", "how often are signing keys rotated?", "--chat-model", CHAT_MODEL, "--json").json
+    assert answer["model"] == CHAT_MODEL
+    assert answer["usage"]["prompt_tokens"] > 0
+    assert [Path(hit["path"]).name for hit in answer["hits"]] == ["keys.md", "bread.md"]
+    for citation in answer["citations"]:
+        lines = Path(citation["path"]).read_text().splitlines()[citation["start_line"] - 1 : citation["end_line"]]
+        assert citation["quote"] in "\n".join(lines)
+
+
+def test_answer_is_quoted_where_no_chat_model_can_be_had(
+    run: Run, docs: Path, tmp_path: Path, models_folder: Path
+) -> None:
+    """Without a chat model the best sentence is quoted and cited, and the answer says so."""
+    only_embedding = tmp_path / "models"
+    (only_embedding / "manifests/registry.ollama.ai/library").mkdir(parents=True)
+    (only_embedding / "blobs").symlink_to(models_folder / "blobs")
+    library = Path("manifests/registry.ollama.ai/library/all-minilm")
+    (only_embedding / library).symlink_to(models_folder / library)
+    settings = {"OLLAMA_MODELS": str(only_embedding)}
+    run("index", docs, **settings)
+    done = run("ask", "How long is the old key valid?", "--no-pull", "--json", **settings)
+    assert done.status == 0
+    assert done.json["answered"] is True
+    assert done.json["model"] == ""
+    assert "The old key stays valid for one week." in done.json["answer"]
+    assert done.json["citations"][0]["start_line"] == 5
+    assert "no chat model" in done.json["notices"][0]
+    refused = run("ask", "Who won the chess tournament in Reykjavik?", "--no-pull", "--json", **settings)
+    assert refused.status == 1
+    assert refused.json["answered"] is False
+
+
+def test_second_run_says_that_nothing_changed(run: Run, docs: Path) -> None:
+    """On a second run all is unchanged, and the output says it in words too."""
+    run("index", docs)
+    again = run("index", docs)
+    assert again.status == 0
+    assert "2 unchanged" in again.out
+    assert "0 chunks embedded" in again.out
+
+
+def test_failures_are_listed_and_give_status_one(run: Run, docs: Path) -> None:
+    """A broken file is named on stderr and in the report; the good ones are indexed."""
+    (docs / "broken.md").write_bytes(b"\0" * 50)
+    done = run("index", docs)
+    assert done.status == 1
+    assert "failed: docs/broken.md: is a binary file" in done.err
+    report = run("index", docs, "--json")
+    assert report.status == 1
+    assert [Path(failure["path"]).name for failure in report.json["failures"]] == ["broken.md"]
+    assert report.json["documents"]["unchanged"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "kind", "message", "hint"),
+    [
+        (["index", "nowhere"], 2, "UsageError", "nowhere does not exist", "check the path"),
+        (["index", "empty"], 1, "PipelineError", "no document to index", "--allow-empty"),
+        (["index"], 2, "UsageError", "Missing argument", "pipeline index --help"),
+        (["index", "docs", "-c", "../x"], 2, "UsageError", "cannot be a collection's name", "letters"),
+        (["index", "docs", "--model", "no-such-model"], 1, "ModelNotFound", "cannot be pulled", "models list"),
+        (["index", "docs", "--batch-size", "0"], 2, "UsageError", "above zero", ""),
+        (["search", "x"], 1, "CollectionNotFound", "no collection 'default'", "pipeline index PATH"),
+        (["search", ""], 1, "CollectionNotFound", "no collection 'default'", "pipeline index PATH"),
+        (["search", "x", "-k", "0"], 2, "UsageError", "0 is not in the range", "--help"),
+        (["serch"], 2, "UsageError", "No such command", "--help"),
+        (["collections", "show", "nothing"], 1, "CollectionNotFound", "no collection 'nothing'", "pipeline index"),
+        (["eval", "none.jsonl"], 2, "UsageError", "none.jsonl", "golden"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_one_line_with_a_hint(
+    run: Run, docs: Path, arguments: list[str], status: int, kind: str, message: str, hint: str
+) -> None:
+    """A user's mistake gives the right status, one line, a hint, and the same as JSON."""
+    (docs.parent / "empty").mkdir()
+    plain = run(*arguments)
+    assert plain.status == status
+    assert plain.out == ""
+    assert message in plain.err.splitlines()[0]
+    assert hint in plain.err
+    assert len(plain.err.splitlines()) <= 2
+    as_json = run(*arguments, "--json")
+    assert as_json.status == status
+    assert as_json.json["error"]["type"] == kind
+    assert message in as_json.json["error"]["message"]
+
+
+def test_dead_server_is_an_error_and_never_a_fall_back(run: Run, docs: Path) -> None:
+    """With OLLAMA_HOST set to a port where nobody listens, nothing else is used."""
+    done = run("index", docs, "--json", OLLAMA_HOST="127.0.0.1:1")
+    assert done.status == 1
+    assert done.json["error"]["type"] == "ServerUnreachable"
+    assert "OLLAMA_HOST" in done.json["error"]["hint"]
+
+
+def test_ollama_host_is_all_that_changes(run: Run, docs: Path) -> None:
+    """The same command against a server on a socket."""
+    behaviour = Behaviour()
+    with embed_server(behaviour) as url:
+        done = run("index", docs, "--json", OLLAMA_HOST=url)
+        assert done.json["documents"]["added"] == 2
+        assert len(behaviour.texts) == 2
+        behaviour.requests.clear()
+        assert run("index", docs, "--json", OLLAMA_HOST=url).json["documents"]["unchanged"] == 2
+        assert behaviour.requests == []
+
+
+def test_collection_refuses_another_model(run: Run, docs: Path) -> None:
+    """Indexing or searching with another model is an error; the collection stays as it was."""
+    run("index", docs)
+    for command in (["index", docs, "--model", "nomic-embed-text"], ["search", "x", "--model", "nomic-embed-text"]):
+        done = run(*command, "--json")
+        assert done.status == 1
+        assert done.json["error"]["type"] == "ModelMismatch"
+    assert run("collections", "show", "--json").json["chunks"] == 2
+
+
+def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, tmp_path: Path) -> None:
+    """A flipped bit is noticed by search and list, and never served."""
+    run("index", docs)
+    path = next((tmp_path / "home/collections/default/segments").glob("*/vectors.arrow"))
+    content = bytearray(path.read_bytes())
+    content[-100] ^= 1
+    path.write_bytes(content)
+    done = run("search", "keys", "--json")
+    assert done.status == 1
+    assert done.json["error"]["type"] == "CorruptCollection"
+    assert "vectors.arrow" in done.json["error"]["message"]
+    listed = run("collections", "list", "--json")
+    assert listed.status == 1
+    assert "vectors.arrow" in listed.json["collections"][0]["error"]
+
+
+def test_home_that_cannot_be_written_to(run: Run, docs: Path, tmp_path: Path) -> None:
+    """A home below a file is an error with the way out."""
+    (tmp_path / "file").write_text("")
+    done = run("index", docs, "--home", tmp_path / "file", "--json")
+    assert done.status == 1
+    assert done.json["error"]["type"] == "StorageUnwritable"
+    assert "--home" in done.json["error"]["hint"]
+
+
+def test_collections_models_and_doctor(run: Run, docs: Path) -> None:
+    """What there is can be listed, in words and as JSON."""
+    run("index", docs, "-c", "notes")
+    listed = run("collections", "list", "--json").json
+    assert [(row["collection"], row["documents"], row["chunks"]) for row in listed["collections"]] == [("notes", 2, 2)]
+    shown = run("collections", "show", "notes", "--json").json
+    assert [Path(file["path"]).name for file in shown["files"]] == ["bread.md", "keys.md"]
+    assert len(shown["digest"]) == 64
+    models = run("models", "list", "--json").json
+    assert {"all-minilm:latest", CHAT_MODEL} <= {model["name"] for model in models["models"]}
+    checks = {check["check"]: check for check in run("doctor", "--json").json["checks"]}
+    assert checks["notes"]["verdict"] == "ok"
+    assert "embedded server" in checks["server"]["detail"]
+    for command in (["collections", "list"], ["collections", "show", "notes"], ["models", "list"], ["doctor"]):
+        assert run(*command).out
+
+
+def test_golden_questions(run: Run, docs: Path) -> None:
+    """`eval` measures where the right documents rank."""
+    lines = [
+        {"question": "How often do keys change?", "path": "keys.md", "quote": "rotated every ninety days"},
+        {"question": "How hot is the oven?", "path": "bread.md", "quote": "at 230 degrees"},
+        {"question": "Who?", "path": None, "quote": None},
+    ]
+    golden = docs / "golden.jsonl"
+    golden.write_text("\n".join(json.dumps(line) for line in lines))
+    run("index", docs)
+    report = run("eval", golden, "--json").json
+    assert report["queries"] == 2
+    assert report["runs"][0]["ndcg@10"] == report["runs"][0]["mrr@10"] == 1.0
+    assert report["runs"][0]["passage"]["recall@1"] == 1.0
+
+
+def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends with status 130 within a moment, what was embedded is kept, and the next run goes on."""
+    for number in range(60):
+        (docs / f"{number:02}.txt").write_text(f"Document {number} speaks of subject {number}.")
+    behaviour = Behaviour(delay=0.2)
+    with embed_server(behaviour) as url:
+        environment = {**os.environ, "OLLAMA_HOST": url}
+        command = [sys.executable, "-m", "pipeline", "index", str(docs), "--batch-size", "2", "--json"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+        while len(behaviour.texts) < 20:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        assert process.returncode == 130
+        assert json.loads(out)["error"]["type"] == "Interrupted"
+        assert "Traceback" not in err
+        behaviour.delay = 0
+        behaviour.texts.clear()
+        again = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+        report = json.loads(again.stdout)
+        assert report["chunks"]["total"] == 62
+        assert report["documents"]["unchanged"] > 0
+        assert report["documents"]["unchanged"] + report["documents"]["added"] == 62
+
+
+def test_serve_answers_until_it_is_stopped(tmp_path: Path, models_folder: Path) -> None:
+    """`serve` listens where it is told, answers a client, and ends with status 0 on SIGTERM."""
+    import httpx
+
+    command = [sys.executable, "-m", "pipeline", "serve", "--host", "127.0.0.1:0", "--json"]
+    environment = {**os.environ, "OLLAMA_MODELS": str(models_folder)}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["url"]
+    assert httpx.get(url).text == "Ollama is running"
+    reply = httpx.post(f"{url}/api/embed", json={"model": "all-minilm", "input": ["hello world"]}, timeout=60).json()
+    assert reply["embeddings"][0][:2] == pytest.approx([-0.0345, 0.0309], abs=2e-3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "Traceback" not in err
+
+
+def test_help_is_quick_to_start(run: Run) -> None:
+    """Help lists every command and loads nothing heavy (which `test_architecture` checks)."""
+    done = run("--help")
+    assert done.status == 0
+    for command in ("index", "search", "ask", "collections", "models", "serve", "eval", "doctor"):
+        assert f"\n  {command} " in done.out

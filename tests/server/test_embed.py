@@ -1,0 +1,121 @@
+"""/api/embed and /api/embeddings with a real model."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.server.conftest import CHAT, EMBED
+
+LONG = "word " * 400
+TEXTS = ["The cat sat on the mat.", "Rust has no garbage collector.", "", "日本語のテキスト", LONG, "é\u2028\x00end"]
+
+
+def embed(client: httpx.Client, **fields: object) -> httpx.Response:
+    return client.post("/api/embed", json={"model": EMBED, **fields})
+
+
+def vectors(client: httpx.Client, **fields: object) -> np.ndarray:
+    return np.array(embed(client, **fields).json()["embeddings"])
+
+
+def test_known_vector(client: httpx.Client) -> None:
+    """ "hello world" has the vector that this model is known to give, as far as eight bits a weight allow."""
+    vector = vectors(client, input="hello world")[0]
+    assert vector.shape == (384,)
+    assert vector[:4] == pytest.approx([-0.0345, 0.0309, 0.0067, 0.0261], abs=4e-3)
+
+
+def test_reply_has_the_fields_of_the_real_server(client: httpx.Client) -> None:
+    """The counts are true: two words and two special tokens are four."""
+    reply = embed(client, input="hello world")
+    assert reply.status_code == 200
+    assert reply.headers["content-type"] == "application/json; charset=utf-8"
+    body = reply.json()
+    assert list(body) == ["model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"]
+    assert body["model"] == EMBED
+    assert body["prompt_eval_count"] == 4
+    assert body["total_duration"] >= body["load_duration"] > 0
+
+
+def test_batch_equals_singles_in_order(client: httpx.Client) -> None:
+    """A text has the same vector alone and in a batch, and the order is kept."""
+    together = vectors(client, input=TEXTS)
+    alone = np.array([vectors(client, input=[text])[0] for text in TEXTS])
+    assert together == pytest.approx(alone, abs=1e-3)
+    assert np.linalg.norm(together, axis=1) == pytest.approx(np.ones(len(TEXTS)), abs=1e-6)
+
+
+def test_more_texts_than_one_engine_call_takes(client: httpx.Client) -> None:
+    """A large batch is split inside and comes back whole and in order."""
+    texts = [f"number {number}" for number in range(150)]
+    found = vectors(client, input=texts)
+    assert len(found) == 150
+    assert found[149] == pytest.approx(vectors(client, input="number 149")[0], abs=1e-3)
+
+
+def test_long_text_is_cut_by_tokens(client: httpx.Client) -> None:
+    """By default what does not fit the model's 256 tokens is left out, and no more than that."""
+    reply = embed(client, input=LONG).json()
+    assert reply["prompt_eval_count"] == 256
+    fitting = vectors(client, input=" ".join(["word"] * 254))[0]
+    assert np.array(reply["embeddings"][0]) == pytest.approx(fitting, abs=1e-3)
+
+
+def test_long_text_is_refused_when_asked(client: httpx.Client) -> None:
+    """Without truncation a text that does not fit is an error, and one that just fits is none."""
+    refused = embed(client, input=["short", LONG], truncate=False)
+    assert (refused.status_code, refused.json()) == (400, {"error": "the input length exceeds the context length"})
+    assert embed(client, input=" ".join(["word"] * 254), truncate=False).json()["prompt_eval_count"] == 256
+    assert embed(client, input=" ".join(["word"] * 255), truncate=False).status_code == 400
+
+
+def test_smaller_context_cuts_earlier(client: httpx.Client) -> None:
+    """`num_ctx` below the model's own limits the text without loading the model again."""
+    assert embed(client, input=LONG, options={"num_ctx": 32}).json()["prompt_eval_count"] == 32
+
+
+def test_dimensions_are_cut_and_normalised_again(client: httpx.Client) -> None:
+    """The first numbers of the vector, brought back to unit length."""
+    whole = vectors(client, input="hello")[0]
+    cut = vectors(client, input="hello", dimensions=64)[0]
+    assert cut == pytest.approx(whole[:64] / np.linalg.norm(whole[:64]), abs=1e-6)
+    assert vectors(client, input="hello", dimensions=1000).shape == (1, 384)
+
+
+@pytest.mark.parametrize("value", ["", [], None], ids=["empty text", "empty list", "null"])
+def test_nothing_to_embed(client: httpx.Client, value: object) -> None:
+    """No input is no error: the model is loaded and there are no vectors."""
+    reply = embed(client, input=value)
+    assert (reply.status_code, reply.json()) == (200, {"model": EMBED, "embeddings": []})
+
+
+@pytest.mark.parametrize("value", [7, {"a": 1}, ["a", 7], [["a"]]], ids=["number", "object", "mixed", "nested"])
+def test_wrong_type_of_input(client: httpx.Client, value: object) -> None:
+    """Only a text or a list of texts can be embedded."""
+    reply = embed(client, input=value)
+    assert (reply.status_code, reply.json()) == (400, {"error": "invalid input type"})
+
+
+def test_chat_model_makes_no_vectors(client: httpx.Client) -> None:
+    """A model for text says that it does not embed."""
+    reply = client.post("/api/embed", json={"model": CHAT, "input": "hi"})
+    assert reply.status_code == 501
+    assert "does not support embeddings" in reply.json()["error"]
+
+
+def test_older_endpoint_gives_one_vector(client: httpx.Client) -> None:
+    """/api/embeddings takes a prompt and gives the same vector."""
+    reply = client.post("/api/embeddings", json={"model": EMBED, "prompt": "hello world"})
+    assert list(reply.json()) == ["embedding"]
+    assert np.array(reply.json()["embedding"]) == pytest.approx(vectors(client, input="hello world")[0], abs=1e-3)
+    assert client.post("/api/embeddings", json={"model": EMBED}).json() == {"embedding": []}
+
+
+def test_twenty_requests_at_once(client: httpx.Client) -> None:
+    """Concurrent requests each get their own vectors."""
+    expected = vectors(client, input=[f"text {number}" for number in range(20)])
+    with ThreadPoolExecutor(20) as threads:
+        found = list(threads.map(lambda number: vectors(client, input=f"text {number}")[0], range(20)))
+    assert np.array(found) == pytest.approx(expected, abs=1e-3)
