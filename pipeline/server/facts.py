@@ -12,6 +12,7 @@ from pipeline.server.gguf_header import read_header
 
 EMBEDDING, COMPLETION, TOOLS, THINKING = "embedding", "completion", "tools", "thinking"
 _SMALLEST_CONTEXT = 16
+_WHOLE_FILE_TYPES = (0, 1, 32)  # llama.cpp's numbers of F32, F16 and BF16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,10 @@ class ModelFacts:
     @property
     def is_embedding(self) -> bool:
         return EMBEDDING in self.capabilities
+
+    @property
+    def quantized(self) -> bool:
+        return self.metadata.get("general.file_type") not in _WHOLE_FILE_TYPES
 
     def flag(self, name: str, *, default: bool) -> bool:
         return bool(self.metadata.get(name, default))

@@ -61,6 +61,7 @@ class Service:
         plan = EnginePlan(
             context=self.context(chosen, options),
             embedding=chosen.facts.is_embedding,
+            quantized=chosen.facts.quantized,
             threads=options.threads or self.settings.threads or usable_cores(),
         )
         return self.pool.lease(chosen.model, plan, keep_alive=keep_alive, cancellation=cancellation)

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a table of cases reads best with one case a line
 """Statuses and error bodies, word for word those of the real server."""
 
 import httpx
