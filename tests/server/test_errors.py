@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a table of cases reads best with one case a line
 """Statuses and error bodies, word for word those of the real server."""
 
 import httpx

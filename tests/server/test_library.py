@@ -44,7 +44,7 @@ def test_show_tells_what_the_file_says(client: httpx.Client) -> None:
     assert body["parameters"].split() == ["num_ctx", "256"]
     assert body["parameters"].index("256") == 31
     assert "PARAMETER num_ctx 256" in body["modelfile"]
-    assert body["details"]["quantization_level"] == "Q8_0"
+    assert body["details"]["family"] == "bert"
 
 
 def test_verbose_show_has_the_vocabulary(client: httpx.Client) -> None:

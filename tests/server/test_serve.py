@@ -1,0 +1,110 @@
+"""The socket server: addresses, limits, who may talk to it, how it stops."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipeline.errors import PipelineError
+from pipeline.server import App, ModelStore, ServerSettings, run_in_thread, serve
+from tests.server.conftest import CHAT, MODELS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_port_in_use(app: App) -> None:
+    """The error names the address and says what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PipelineError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
+            serve(app, port=port)
+    assert "another server is running there" in caught.value.hint
+
+
+def test_body_limit(store: ModelStore) -> None:
+    """A larger body is refused before it is read, declared or not."""
+    with App(store, ServerSettings(max_body_bytes=1000)) as app, run_in_thread(app) as url:
+        reply = httpx.post(f"{url}/api/embed", content=b"x" * 2000)
+        assert (reply.status_code, reply.json()) == (413, {"error": "http: request body too large"})
+        reply = httpx.post(f"{url}/api/embed", content=(b"x" * 500 for _ in range(4)))
+        assert reply.status_code == 413
+        assert httpx.get(url).status_code == 200
+
+
+def test_foreign_host_and_origin(url: str) -> None:
+    """DNS rebinding and foreign pages get 403; a local page may read the reply."""
+    assert httpx.get(url, headers={"host": "evil.example"}).status_code == 403
+    assert httpx.get(url, headers={"origin": "http://evil.example"}).status_code == 403
+    reply = httpx.get(url, headers={"origin": "http://localhost:3000"})
+    assert reply.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "server" not in reply.headers
+
+
+def test_trailing_slash_is_sent_to_the_right_place(url: str) -> None:
+    """As the real server's router does."""
+    reply = httpx.get(f"{url}/api/tags/")
+    assert (reply.status_code, reply.headers["location"]) == (301, "/api/tags")
+
+
+def test_ipv6(store: ModelStore) -> None:
+    """The base URL of an IPv6 address has brackets."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with App(store) as app, run_in_thread(app, host="::1") as url:
+        assert url.startswith("http://[::1]:")
+        assert httpx.get(url).text == "Ollama is running"
+
+
+def test_raw_hang_up_cancels(url: str) -> None:
+    """A client whose connection just breaks frees the engine too."""
+    body = {"model": CHAT, "prompt": "1 2 3", "raw": True, "options": {"num_predict": 3000, "temperature": 0}}
+    payload = json.dumps(body).encode()
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as line:
+        head = f"POST /api/generate HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(payload)}\r\n\r\n"
+        line.sendall(head.encode() + payload)
+        line.recv(1000)
+    started = time.perf_counter()
+    httpx.post(
+        f"{url}/api/generate", json={**body, "stream": False, "options": {"num_predict": 1}}, timeout=30
+    ).raise_for_status()
+    assert time.perf_counter() - started < 2.5
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_signal_finishes_what_is_in_flight(number: signal.Signals) -> None:
+    """After the signal no connection is taken, the running stream ends whole, and the process ends with 0."""
+    script = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from pipeline.server import App, ModelStore, serve
+        with App(ModelStore(Path({str(MODELS)!r}))) as app:
+            serve(app, port=0, ready=lambda url: print(url, flush=True))
+        print("bye", flush=True)
+        """
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    body = {"model": CHAT, "prompt": "1 2 3", "raw": True, "options": {"num_predict": 40, "temperature": 0}}
+    with httpx.stream("POST", f"{url}/api/generate", json=body, timeout=30) as response:
+        lines = response.iter_lines()
+        next(lines)
+        process.send_signal(number)
+        last = json.loads(list(lines)[-1])
+    assert last["done"] is True
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "bye\n", "")
