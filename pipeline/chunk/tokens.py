@@ -15,10 +15,14 @@ WORD_START = "\u2581"
 CONTINUATION = "##"
 CACHED_WORDS = 200_000
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f"
+PUNCTUATION = (
+    "!-/:-@\\[-`{-~\u00a1\u00a7\u00ab\u00b6\u00b7\u00bb\u00bf"
+    "\u2010-\u2027\u2030-\u205e\u3001-\u301f\uff01-\uff0f\uff1a-\uff20"
+)
 LONGEST_PIECE = 40
-PIECES = re.compile(rf"[{CJK}]|[^\W_{CJK}]{{1,{LONGEST_PIECE}}}|\S")
-IS_CJK = re.compile(f"[{CJK}]")
 """A word beyond the longest piece is counted in parts: a little more than the model counts, never less by much."""
+PIECES = re.compile(rf"[{CJK}{PUNCTUATION}]|[^\s{CJK}{PUNCTUATION}]{{1,{LONGEST_PIECE}}}")
+IS_CJK = re.compile(f"[{CJK}]")
 
 
 class TokenCounter(Protocol):
@@ -106,14 +110,15 @@ def token_counter(vocabulary: Sequence[str] | None) -> TokenCounter:
 
 
 def _words(piece: str) -> list[str]:
-    """A piece as BERT's basic tokenizer splits it after normalising."""
+    """A piece as llama.cpp's basic tokenizer splits it: of a character's canonical decomposition it keeps the first."""
     if piece.isascii():
         return [piece.lower()]
     words: list[str] = []
     current = ""
-    for character in unicodedata.normalize("NFD", piece.lower()):
+    for composed in piece.lower():
+        character = unicodedata.normalize("NFD", composed)[0]
         category = unicodedata.category(character)
-        if category == "Mn" or category in ("Cc", "Cf", "Co", "Cs") or character == "\ufffd":
+        if category[0] == "M" or category in ("Cc", "Cf", "Co", "Cs") or character == "\ufffd":
             continue
         if IS_CJK.match(character) or category[0] == "P":
             words.extend(word for word in (current, character) if word)
