@@ -30,7 +30,7 @@ from pipeline.api.replies import (
     ShowReply,
 )
 from pipeline.api.retry import RetryPolicy
-from pipeline.api.wire import LineSplitter, decode_line, error_from_httpx, error_from_status
+from pipeline.api.wire import LineSplitter, decode_line, error_from_httpx, error_from_status, naming_request
 from pipeline.errors import ApiError, PipelineError, StreamInterrupted
 
 logger = logging.getLogger(__name__)
@@ -209,9 +209,7 @@ class Client(_Shared):
             reply = self._http.request(call.method, call.path, json=call.body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise error_from_httpx(error, request) from error
-        if reply.status_code != 200:
-            raise error_from_status(reply.status_code, reply.headers, reply.content, request)
-        return call.parse(reply.content)
+        return _read_reply(call, reply, request)
 
     def _stream(self, call: StreamCall[Reply]) -> Iterator[Reply]:
         started, attempt = time.monotonic(), 1
@@ -348,9 +346,7 @@ class AsyncClient(_Shared):
             reply = await self._http.request(call.method, call.path, json=call.body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise error_from_httpx(error, request) from error
-        if reply.status_code != 200:
-            raise error_from_status(reply.status_code, reply.headers, reply.content, request)
-        return call.parse(reply.content)
+        return _read_reply(call, reply, request)
 
     async def _stream(self, call: StreamCall[Reply]) -> AsyncIterator[Reply]:
         started, attempt = time.monotonic(), 1
@@ -385,6 +381,13 @@ class AsyncClient(_Shared):
             yield item
 
 
+def _read_reply(call: Call[Reply], reply: httpx.Response, request: str) -> Reply:
+    if reply.status_code != 200:
+        raise error_from_status(reply.status_code, reply.headers, reply.content, request)
+    with naming_request(request):
+        return call.parse(reply.content)
+
+
 class _StreamReader:
     """Turns the bytes of one streamed reply into records and knows whether it is whole."""
 
@@ -416,7 +419,8 @@ class _StreamReader:
             )
 
     def _read(self, line: bytes) -> Any:
-        reply = self._call.parse(decode_line(line, self._request))
+        with naming_request(self._request):
+            reply = self._call.parse(decode_line(line))
         self._begun = True
         self._whole = self._whole or self._call.finished(reply)
         self._text.append(self._call.text(reply))

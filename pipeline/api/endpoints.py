@@ -110,7 +110,7 @@ def embeddings(
         method="POST",
         path="/api/embeddings",
         body=given(body),
-        parse=lambda content: tuple(_object(content)["embedding"]),
+        parse=_one_embedding,
     )
 
 
@@ -177,10 +177,17 @@ def given(body: JSON) -> JSON:
 
 
 def _object(content: bytes) -> JSON:
-    value = decode_json(content, "")
+    value = decode_json(content)
     if not isinstance(value, dict):
         raise BadReply(f"expected a JSON object from the server, got {type(value).__name__}")
     return value
+
+
+def _one_embedding(content: bytes) -> tuple[float, ...]:
+    embedding = _object(content).get("embedding")
+    if not isinstance(embedding, list):
+        raise BadReply("the reply of /api/embeddings holds no embedding")
+    return tuple(embedding)
 
 
 def _models(kind: type[Reply], content: bytes) -> tuple[Reply, ...]:

@@ -6,8 +6,9 @@ In: pieces of a reply, statuses, httpx exceptions. Out: decoded objects, errors 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from pipeline.errors import (
     ApiError,
@@ -23,9 +24,6 @@ from pipeline.errors import (
     StreamInterrupted,
     UsageError,
 )
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN_TEXT = 300
 TOO_LONG = (
@@ -56,7 +54,17 @@ class LineSplitter:
             yield bytes(self._rest)
 
 
-def decode_json(content: bytes, request: str) -> Any:
+@contextmanager
+def naming_request(request: str) -> Generator[None]:
+    """Errors in what came say which request it came for."""
+    try:
+        yield
+    except ApiError as error:
+        error.request = error.request or request
+        raise
+
+
+def decode_json(content: bytes) -> Any:
     """Raises BadReply with the start of what came."""
     try:
         return json.loads(content)
@@ -64,16 +72,15 @@ def decode_json(content: bytes, request: str) -> Any:
         start = content[:80].decode("utf-8", "replace")
         raise BadReply(
             f"the server's reply is not JSON: it starts with {start!r}",
-            request=request,
             hint="check that OLLAMA_HOST is the address of an Ollama server",
         ) from error
 
 
-def decode_line(line: bytes, request: str) -> Any:
+def decode_line(line: bytes) -> Any:
     """A line of a stream. Raises the mapped error if it is an error object."""
-    content = decode_json(line, request)
+    content = decode_json(line)
     if isinstance(content, dict) and "error" in content:
-        raise error_from_status(int(content.get("status_code") or 200), {}, line, request)
+        raise error_from_status(int(content.get("status_code") or 200), {}, line, "the stream")
     return content
 
 
