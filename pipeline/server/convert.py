@@ -86,16 +86,17 @@ def convert_bert(files: BertFiles, target: Path) -> None:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, AttributeError, KeyError, ValueError, TypeError) as error:
         raise EngineError(
             f"{files.weights} cannot be converted: {error!r}", hint="only BERT-type embedding models can be"
         ) from error
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a safetensors file, mapped, not loaded. Raises ValueError if its header does not fit the file.
+    """The tensors of a safetensors file, mapped, not loaded.
 
-    Format: https://github.com/huggingface/safetensors#format.
+    Raises ValueError, KeyError, TypeError or AttributeError for a header that does not fit the file or the format,
+    https://github.com/huggingface/safetensors#format.
     """
     import numpy as np  # noqa: PLC0415 - heavy
 

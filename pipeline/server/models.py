@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
+DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}", re.ASCII)
 
 # Numbers of llama.cpp's llama_ftype (include/llama.h), as the GGUF field general.file_type holds them.
 QUANTIZATIONS = {
@@ -167,6 +169,9 @@ class ModelStore:
                 self.blob_path(digest).unlink(missing_ok=True)
 
     def blob_path(self, digest: str) -> Path:
+        """Raises ValueError for what is no digest: a manifest must not lead out of the folder."""
+        if not DIGEST.fullmatch(digest):
+            raise ValueError(f"{digest!r} is not a SHA-256 digest")
         return self.blobs / digest.replace(":", "-")
 
     def _manifest_paths(self) -> Generator[tuple[ModelName, Path]]:
@@ -267,9 +272,10 @@ def _kind(layer: Mapping[str, Any]) -> str:
 def _digests(manifest: Path) -> set[str]:
     try:
         content = json.loads(manifest.read_bytes())
-        return {content["config"]["digest"], *(layer["digest"] for layer in content["layers"])}
+        found = [str(part["digest"]) for part in (content["config"], *content["layers"])]
     except (OSError, ValueError, KeyError, TypeError):
         return set()
+    return {digest for digest in found if DIGEST.fullmatch(digest)}
 
 
 def _write_atomic(path: Path, content: bytes) -> None:

@@ -51,15 +51,14 @@ class ModelName:
 
 def parse_name(text: str) -> ModelName:
     """Raises UsageError for a name that the real server would not take."""
-    rest, tag = text.strip(), DEFAULT_TAG
-    rest = rest.partition("://")[2] or rest
+    rest, tag = text, DEFAULT_TAG
     if rest.rfind(":") > rest.rfind("/"):
         rest, _, tag = rest.rpartition(":")
     host, namespace = DEFAULT_HOST, DEFAULT_NAMESPACE
     rest, slash, model = rest.rpartition("/")
     if slash:
-        host_part, slash, namespace = rest.rpartition("/")
-        host = host_part if slash else host
+        address, slash, namespace = rest.rpartition("/")
+        host = address.removeprefix(address.partition("://")[0] + "://") if slash else host
     name = ModelName(host, namespace, model, tag)
     valid = HOST.fullmatch(host) and NAMESPACE.fullmatch(namespace) and PART.fullmatch(model) and PART.fullmatch(tag)
     if not valid:
