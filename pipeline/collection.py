@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -80,7 +81,7 @@ class Collection:
     def connection(self) -> Connection:
         """The server, connected to when it is first needed."""
         if self._connection is None:
-            self._connection = self._connector(self.config)
+            self._connection = self._connector(replace(self.config, model=self._model))
         return self._connection
 
     @property
@@ -135,14 +136,13 @@ class Collection:
     def embedder(self) -> Embedder:
         """The collection's model on the server; makes no request before it is used."""
         if self._embedder is None:
-            model = self.config.model or self._recorded_model() or DEFAULT_MODEL
             self._embedder = Embedder(
                 self._client,
-                model,
+                self._model,
                 batch_size=self.config.batch_size,
                 concurrency=self.config.concurrency,
                 pull=self.config.pull,
-                on_pull=self._progress_of(model),
+                on_pull=self._progress_of(self._model),
             )
         return self._embedder
 
@@ -152,8 +152,11 @@ class Collection:
     def _progress_of(self, model: str) -> Callable[[Progress], None] | None:
         return self._on_pull(model) if self._on_pull else None
 
-    def _recorded_model(self) -> str | None:
+    @property
+    def _model(self) -> str:
+        if self.config.model:
+            return self.config.model
         try:
             return self.snapshot.manifest.model.name
         except CollectionNotFound:
-            return None
+            return DEFAULT_MODEL

@@ -42,7 +42,8 @@ class Config:
     `embedded` means the embedded server; anything else is that server and no other.
 
     `model` None means the collection's own, and `all-minilm` for a new one. `chat_model` None means
-    `qwen2.5-coder:1.5b`, or, where the server lacks it and has another chat model, that one. `models` is the embedded
+    `qwen2.5-coder:1.5b`, or, where the server lacks it and has another chat model, that one. Both may be the path of a
+    GGUF file, for the embedded server. `models` is the embedded
     server's model store (default `<home>/models`). `timeout` is in seconds and covers one request, model load included.
     """
 
@@ -59,6 +60,11 @@ class Config:
     @property
     def models_folder(self) -> Path:
         return self.models or self.home / "models"
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Those of the models that are files."""
+        return tuple(name for name in (self.model, self.chat_model) if name and _is_model_file(name))
 
 
 def resolve_config(
@@ -110,7 +116,13 @@ def _convert(name: str, value: Any, *, source: str) -> Any:
         if isinstance(value, bool):
             return value
         raise UsageError(f"{source}: {name} must be true or false, not {value!r}")
+    if name in ("model", "chat_model") and _is_model_file(str(value)):
+        return str(Path(value).expanduser().absolute())
     return str(value)
+
+
+def _is_model_file(name: str) -> bool:
+    return name.lower().endswith(".gguf")
 
 
 def _positive(name: str, value: Any, *, source: str, whole: bool) -> int | float:

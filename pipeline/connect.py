@@ -9,16 +9,18 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pipeline.api import DEFAULT_ADDRESS, Client, RetryPolicy
 from pipeline.config import EMBEDDED_HOST, Config
-from pipeline.errors import ApiError, EngineError
+from pipeline.errors import ApiError, EngineError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.server import App
 
 PROBE_SECONDS = 0.5
+EMBEDDED_ADDRESS = "http://embedded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,14 @@ class Connection:
 def connect(config: Config) -> Connection:
     """Opens the connection that `config` asks for. Makes at most one short request.
 
-    Raises EngineError, with the ways out in its hint, when no server answers and the embedded one is not installed.
+    Raises EngineError, with the ways out in its hint, when no server answers and the embedded one is not installed,
+    UsageError for a model file that is not there or that a server elsewhere cannot use.
     """
     if config.host is not None and config.host != EMBEDDED_HOST:
+        _refuse_model_files(config)
         client = Client(config.host, timeout=config.timeout)
         return Connection(client=client, embedded=False, close=client.close)
-    if config.host is None and default_server_answers():
+    if config.host is None and not config.model_files and default_server_answers():
         client = Client(DEFAULT_ADDRESS, timeout=config.timeout)
         return Connection(client=client, embedded=False, close=client.close)
     return _connect_embedded(config)
@@ -60,11 +64,22 @@ def default_server_answers() -> bool:
     return True
 
 
-def embedded_app(config: Config) -> App:
-    """The embedded server over the configured model store; models are loaded when they are first used."""
+def embedded_app(config: Config, *, open_files: bool = False) -> App:
+    """The embedded server over the configured model store; models are loaded when they are first used.
+
+    With `open_files`, paths of GGUF files are names of models: only for a server that nobody else can reach.
+    """
     from pipeline.server import App, ModelStore, ServerSettings  # noqa: PLC0415 - heavy
 
-    return App(ModelStore(config.models_folder), ServerSettings.from_environment(os.environ))
+    return App(ModelStore(config.models_folder, open_files=open_files), ServerSettings.from_environment(os.environ))
+
+
+def _refuse_model_files(config: Config) -> None:
+    for path in config.model_files:
+        raise UsageError(
+            f"the server at {config.host} cannot use the file {path}",
+            hint="use --host embedded, or create a model from the file on that server and give its name",
+        )
 
 
 def _connect_embedded(config: Config) -> Connection:
@@ -74,10 +89,13 @@ def _connect_embedded(config: Config) -> Connection:
             "the embedded server is not installed" + ("" if asked else f", and no Ollama answers on {DEFAULT_ADDRESS}"),
             hint="pip install 'pipeline[embedded]', or start Ollama, or set OLLAMA_HOST",
         )
+    for path in config.model_files:
+        if not Path(path).is_file():
+            raise UsageError(f"there is no model file {path}", hint="put it back, or name another model")
     from pipeline.server import InProcessTransport  # noqa: PLC0415 - heavy
 
-    app = embedded_app(config)
-    client = Client(DEFAULT_ADDRESS, timeout=config.timeout, transport=InProcessTransport(app))
+    app = embedded_app(config, open_files=True)
+    client = Client(EMBEDDED_ADDRESS, timeout=config.timeout, transport=InProcessTransport(app))
 
     def close() -> None:
         client.close()

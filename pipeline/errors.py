@@ -103,6 +103,10 @@ class InputTooLong(BadRequest):
     pass
 
 
+class NotSupported(StatusError):
+    """The model is there and cannot do this: embed, chat, call tools."""
+
+
 class ModelNotFound(StatusError):
     pass
 

@@ -16,6 +16,7 @@ from pipeline.errors import (
     BadRequest,
     InputTooLong,
     ModelNotFound,
+    NotSupported,
     ServerBusy,
     ServerError,
     ServerTimeout,
@@ -94,6 +95,8 @@ def error_from_status(status: int, headers: Mapping[str, str], body: bytes, requ
         kind, hint = InputTooLong, "shorten the text, or raise num_ctx where the model allows it"
     elif "model" in lowered and ("not found" in lowered or "file does not exist" in lowered) and status in (200, 404):
         kind, hint = ModelNotFound, f"pipeline models pull {_quoted_name(text) or 'NAME'}"
+    elif "does not support" in lowered and status in (400, 501):
+        kind, hint = NotSupported, "name a model that can: pipeline models list"
     elif status in (429, 503):
         kind, hint = ServerBusy, "try again later, or lower --concurrency"
     elif status >= 500 or status == 200:

@@ -17,6 +17,6 @@ def open_for_command(name: str, config: Config) -> Collection:
 def announce(config: Config) -> Connection:
     """Connects, and says so where the embedded server answers though none was asked for."""
     connection = connect(config)
-    if connection.embedded and config.host is None:
+    if connection.embedded and config.host is None and not config.model_files:
         notice("no Ollama answers on 127.0.0.1:11434: using the embedded server")
     return connection

@@ -39,8 +39,8 @@ def learn_identity(client: Client, model: str) -> ModelIdentity:
         DimensionMismatch: the server's model has another dimension than the model known by that name.
         BadReply: the server does not say the dimension.
     """
-    digest = _digest(client, model)
     show = client.show(model)
+    digest = _digest(client, model)
     known = known_model(model)
     expected = known.dimension(split_tag(model)[1]) if known else None
     actual = _number(show, "embedding_length") or expected

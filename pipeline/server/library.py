@@ -58,8 +58,7 @@ def show(service: Service, request: Request) -> Reply:
     fields: dict[str, decode.Check] = {**_NAMED, "system": decode.string, "verbose": decode.boolean}
     given = decode.decode(request.body, "ShowRequest", fields)
     name = _name(given, "model is required")
-    check_name(name)
-    model = service.store.find(name)
+    model = service.find(name)
     if model is None:
         raise Refusal(404, _NOT_FOUND.format(parse_name(name).short))
     facts = model_facts(model.model_path)

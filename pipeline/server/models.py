@@ -15,6 +15,7 @@ import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
+MODEL_FILE_ENDING = ".gguf"
+SAMPLES, SAMPLE_BYTES = 256, 65536
 DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}", re.ASCII)
 
 # Numbers of llama.cpp's llama_ftype (include/llama.h), as the GGUF field general.file_type holds them.
@@ -79,31 +82,48 @@ class StoredModel:
 
 
 class ModelStore:
-    """Reads need no lock: manifests are replaced whole, and blobs never change."""
+    """Reads need no lock: manifests are replaced whole, and blobs never change.
 
-    def __init__(self, root: Path) -> None:
+    With `open_files`, the path of a GGUF file is a model's name too: for a server that only this process can reach.
+    """
+
+    def __init__(self, root: Path, *, open_files: bool = False) -> None:
         self.root = root
+        self.open_files = open_files
+        self._opened: set[str] = set()
         self.blobs = root / "blobs"
         self.manifests = root / "manifests"
 
     def list(self) -> list[StoredModel]:
-        """Every model whose manifest and blobs can be read, by name; broken ones are logged."""
+        """Every model whose manifest and blobs can be read, by name, files that were asked for among them.
+
+        Broken ones are logged.
+        """
         models: list[StoredModel] = []
-        for name, path in self._manifest_paths():
+        loads = [partial(self._load, name, path) for name, path in self._manifest_paths()]
+        loads += [partial(_from_file, Path(name)) for name in sorted(self._opened)]
+        for load in loads:
             try:
-                models.append(self._load(name, path))
+                models.append(load())
             except EngineError as error:
                 logger.warning("left out of the list of models: %s", error)
         return sorted(models, key=lambda model: model.name)
 
     def find(self, name: str) -> StoredModel | None:
         """The model called `name`, or None. Raises EngineError if it is there and broken."""
+        if self.opens(name):
+            self._opened.add(name)
+            return _from_file(Path(name))
         try:
             wanted = parse_name(name)
         except UsageError:
             return None
         found = self._path_of(wanted)
         return self._load(*found) if found else None
+
+    def opens(self, name: str) -> bool:
+        """Whether `name` is taken as the path of a file."""
+        return self.open_files and Path(name).is_absolute() and name.lower().endswith(MODEL_FILE_ENDING)
 
     def add(
         self,
@@ -207,13 +227,7 @@ class ModelStore:
                 system=texts["system"],
                 parameters=json.loads(texts["params"] or "{}"),
                 license=texts["license"],
-                details=ModelDetails(
-                    family=str(config.get("model_family") or ""),
-                    families=tuple(config.get("model_families") or ()),
-                    format=str(config.get("model_format") or "gguf"),
-                    parameter_size=str(config.get("model_type") or ""),
-                    quantization_level=str(config.get("file_type") or ""),
-                ),
+                details=_details(config),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(
@@ -242,6 +256,44 @@ class ModelStore:
         _write_atomic(path, content)
 
 
+def _from_file(path: Path) -> StoredModel:
+    try:
+        state = path.stat()
+        digest = _file_digest(path, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise EngineError(
+            f"model file {path} cannot be read: {error.strerror}", hint="correct --model or --chat-model"
+        ) from error
+    config = _config(read_header(path), [])
+    return StoredModel(
+        name=str(path),
+        digest=digest,
+        size=state.st_size,
+        modified_at=datetime.fromtimestamp(state.st_mtime, UTC).astimezone(),
+        model_path=path,
+        template=None,
+        system=None,
+        parameters={},
+        license=None,
+        details=_details(config),
+    )
+
+
+@lru_cache(maxsize=32)
+def _file_digest(path: Path, size: int, modified: int) -> str:
+    """SHA-256 of the size and of samples all over the file: another training changes all weights, and so the samples.
+
+    The whole of a large file would take seconds at each start.
+    """
+    del modified  # part of the cache key only
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for sample in range(SAMPLES):
+            file.seek(sample * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
+            digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
 def human_number(count: int) -> str:
     """A number of parameters as the real server shows it (`format.HumanNumber`): 22.57M, 1.5B, 7B."""
     for size, letter, digits in ((10**9, "B", 1), (10**6, "M", 2)):
@@ -263,6 +315,16 @@ def _config(header: Header, layers: list[dict[str, Any]]) -> dict[str, Any]:
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
     }
+
+
+def _details(config: Mapping[str, Any]) -> ModelDetails:
+    return ModelDetails(
+        family=str(config.get("model_family") or ""),
+        families=tuple(config.get("model_families") or ()),
+        format=str(config.get("model_format") or "gguf"),
+        parameter_size=str(config.get("model_type") or ""),
+        quantization_level=str(config.get("file_type") or ""),
+    )
 
 
 def _kind(layer: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ class Chosen:
 
     @property
     def full_name(self) -> str:
-        """The name with registry and namespace, as the real server writes it in some errors."""
+        """The name with registry and namespace, as the real server writes it in some errors; a file's is its path."""
+        if self.model.name == str(self.model.model_path):
+            return self.model.name
         name = parse_name(self.model.name)
         return f"{name.host}/{name.namespace}/{name.model}:{name.tag}"
 
@@ -44,11 +46,16 @@ class Service:
 
     def choose(self, name: str, *, unknown: str) -> Chosen:
         """The stored model called `name`; `unknown` is the text of the 404, with `{}` for the name."""
-        check_name(name)
-        model = self.store.find(name)
+        model = self.find(name)
         if model is None:
             raise Refusal(404, unknown.format(name))
         return Chosen(name=name, model=model, facts=model_facts(model.model_path))
+
+    def find(self, name: str) -> StoredModel | None:
+        """The stored model called `name`, or None. Refuses what cannot be a model's name."""
+        if not self.store.opens(name):
+            check_name(name)
+        return self.store.find(name)
 
     def options(self, chosen: Chosen, request_options: dict[str, Any]) -> Options:
         return resolve(chosen.model.parameters, request_options)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CHAT_MODEL
+from pipeline.server import ModelStore
+from tests.conftest import CHAT_MODEL, EMBEDDING_MODEL
 from tests.embed_server import Behaviour, embed_server
 
 KEYS = """# Keys
@@ -202,6 +203,40 @@ def test_collection_refuses_another_model(run: Run, docs: Path) -> None:
         assert done.status == 1
         assert done.json["error"]["type"] == "ModelMismatch"
     assert run("collections", "show", "--json").json["chunks"] == 2
+
+
+def test_model_that_cannot_do_it_is_said_at_once(run: Run, docs: Path) -> None:
+    """A chat model does not embed and an embedding model does not chat; neither is tried again or blamed on a text."""
+    done = run("index", docs, "--model", CHAT_MODEL)
+    assert done.status == 1
+    assert "does not support embeddings" in done.err
+    assert "pipeline models list" in done.err
+    assert "in a row" not in done.err
+    run("index", docs)
+    done = run("ask", "how often are keys rotated?", "--chat-model", EMBEDDING_MODEL)
+    assert done.status == 1
+    assert "does not support chat" in done.err
+
+
+def test_model_files(run: Run, docs: Path, tmp_path: Path, models_folder: Path) -> None:
+    """GGUF files stand in for both models; the collection knows the file again, by its content."""
+    for name, model in (("embed.gguf", EMBEDDING_MODEL), ("chat.GGUF", CHAT_MODEL)):
+        stored = ModelStore(models_folder).find(model)
+        assert stored is not None
+        (tmp_path / name).symlink_to(stored.model_path)
+    settings = {"OLLAMA_MODELS": str(tmp_path / "none")}
+    report = run("index", docs, "--model", "embed.gguf", "--json", **settings)
+    assert (report.status, report.json["model"]) == (0, str(tmp_path / "embed.gguf"))
+    answer = run("ask", "how often are signing keys rotated?", "--chat-model", "chat.GGUF", "--json", **settings)
+    assert (answer.status, answer.json["model"]) == (0, str(tmp_path / "chat.GGUF"))
+    assert Path(answer.json["hits"][0]["path"]).name == "keys.md"
+    (tmp_path / "embed.gguf").unlink()
+    done = run("search", "keys", **settings)
+    assert (done.status, "there is no model file" in done.err) == (2, True)
+    done = run("search", "keys", OLLAMA_HOST="127.0.0.1:9")
+    assert (done.status, "cannot use the file" in done.err, "embedded" in done.err) == (2, True, True)
+    (tmp_path / "embed.gguf").symlink_to(tmp_path / "chat.GGUF")
+    assert "gives 384 dimensions" in run("search", "keys", **settings).err
 
 
 def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, tmp_path: Path) -> None:

@@ -176,6 +176,26 @@ def test_other_files_in_the_store_are_passed_over(store: ModelStore, tmp_path: P
     assert [model.name for model in store.list()] == ["tiny:latest"]
 
 
+def test_paths_are_names_only_where_it_was_said(tmp_path: Path) -> None:
+    """A server that others can reach opens nothing by its path; the own process does, and lists what it opened."""
+    path = tiny_gguf(tmp_path / "file.gguf")
+    served, own = ModelStore(tmp_path / "models"), ModelStore(tmp_path / "models", open_files=True)
+    assert served.find(str(path)) is None
+    assert own.find("file.gguf") is None
+    model = own.find(str(path))
+    assert model is not None
+    assert (model.name, model.model_path, model.details.family) == (str(path), path, "llama")
+    assert [found.name for found in own.list()] == [str(path)]
+    tiny_gguf(path, seed=1)
+    changed = own.find(str(path))
+    assert changed is not None
+    assert changed.digest != model.digest
+    path.unlink()
+    with pytest.raises(EngineError, match="cannot be read"):
+        own.find(str(path))
+    assert own.list() == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_store_that_cannot_be_written(store: ModelStore, tmp_path: Path) -> None:
     """The system's reason and the setting that helps."""
