@@ -76,6 +76,6 @@ def _summary(report: IndexReport) -> str:
         if count
     ]
     return (
-        f"{', '.join(counts) or 'no'} documents; {chunks.embedded} chunks embedded, {chunks.reused} reused, "
+        f"documents: {', '.join(counts) or 'none'}; chunks: {chunks.embedded} embedded, {chunks.reused} reused, "
         f"{chunks.removed} removed, {chunks.total} in all; {report.seconds:.1f} s"
     )

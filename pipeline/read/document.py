@@ -23,6 +23,9 @@ BYTE_ORDER_MARKS = (
 SNIFFED_BYTES = 2**16
 MOST_CHAOS = 0.1
 """How much disorder (charset-normalizer's measure, 0 to 1) a guessed encoding may leave."""
+MOST_USUAL = "cp1252"
+"""What to take where several encodings fit equally well, as browsers do (https://encoding.spec.whatwg.org)."""
+PDF_MAGIC = b"%PDF-"
 
 
 def read_document(path: Path) -> Document:
@@ -61,6 +64,8 @@ def _decode(content: bytes, path: Path) -> tuple[str, str]:
                 return content.decode(encoding), encoding
             except UnicodeDecodeError as error:
                 raise _undecodable(path) from error
+    if content.startswith(PDF_MAGIC):
+        raise ReadError("is a PDF file, a format that is not read", path=path, hint="convert it to text or Markdown")
     if b"\0" in content[:SNIFFED_BYTES]:
         raise ReadError("is a binary file", path=path, hint="name it in .pipelineignore to leave it out")
     try:
@@ -69,10 +74,13 @@ def _decode(content: bytes, path: Path) -> tuple[str, str]:
         pass
     from charset_normalizer import from_bytes  # noqa: PLC0415 - only for legacy encodings
 
-    best = from_bytes(content, threshold=MOST_CHAOS).best()
+    guesses = from_bytes(content, threshold=MOST_CHAOS)
+    best = guesses.best()
     if best is None:
         raise _undecodable(path)
-    return str(best), best.encoding
+    equals = [guess for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence)]
+    guess = next((guess for guess in equals if guess.encoding == MOST_USUAL), best)
+    return str(guess), guess.encoding
 
 
 def _undecodable(path: Path) -> ReadError:

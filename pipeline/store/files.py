@@ -43,7 +43,7 @@ def writing(path: Path) -> Generator[None]:
         elif error.errno in NOT_ALLOWED:
             hint = "make it writable, or choose another place with --home or PIPELINE_HOME"
         else:
-            hint = "check the disk, then run the same command again: what was committed is kept"
+            hint = "check the disk and --home, then run the same command again: what was committed is kept"
         reason = error.strerror or str(error)
         raise StorageUnwritable(f"cannot write {path}: {reason}", hint=hint) from error
 

@@ -125,7 +125,7 @@ def test_second_run_says_that_nothing_changed(run: Run, docs: Path) -> None:
     again = run("index", docs)
     assert again.status == 0
     assert "2 unchanged" in again.out
-    assert "0 chunks embedded" in again.out
+    assert "chunks: 0 embedded" in again.out
 
 
 def test_failures_are_listed_and_give_status_one(run: Run, docs: Path) -> None:

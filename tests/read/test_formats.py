@@ -212,31 +212,36 @@ def test_rst(tmp_path: Path) -> None:
     assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]
 
 
+LEGACY = [
+    ("cp1252", "Die Größe der Flüsse und die Höhe der Brücken über sie sind für Schiffe wichtig."),
+    ("cp1252", "café au lait, déjà vu, naïve"),
+    ("cp1252", "He said “hello” – it’s a test…"),
+    ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy, které zněly celou nocí."),
+    ("cp1251", "Съешь ещё этих мягких французских булок да выпей чаю."),
+    ("iso8859-7", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία"),
+    ("shift_jis", "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"),
+    ("gb18030", "中华人民共和国是一个社会主义国家。"),
+]
+
+
 @pytest.mark.parametrize(
-    ("content", "text", "encoding"),
-    [
-        (b"\xef\xbb\xbfplain", "plain", "utf-8-sig"),
-        ("größe".encode("utf-16"), "größe", "utf-16"),
-        (
-            "Die Größe der Flüsse und die Höhe der Brücken über sie sind für Schiffe wichtig.".encode("latin-1"),
-            None,
-            None,
-        ),
-    ],
-    ids=["bom", "utf-16", "latin-1"],
+    ("encoding", "text"), [("utf-8-sig", "plain"), ("utf-16", "größe"), ("utf-32", "größe"), *LEGACY]
 )
-def test_encodings(tmp_path: Path, content: bytes, text: str | None, encoding: str | None) -> None:
+def test_encodings(tmp_path: Path, encoding: str, text: str) -> None:
     """Marks are honoured, a legacy encoding is told from the text, and what was used is recorded."""
-    document = read(tmp_path, "a.txt", content)
-    assert document.text == (text or "Die Größe der Flüsse und die Höhe der Brücken über sie sind für Schiffe wichtig.")
-    assert encoding is None or document.metadata["encoding"] == encoding
-    assert document.metadata["encoding"]
+    document = read(tmp_path, "a.txt", text.encode(encoding))
+    assert document.text == text
+    assert text.encode(str(document.metadata["encoding"]))
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"\x7fELF\x00\x01", "is a binary file"), (b"\xff\xfe\x00\xd8", "encoding that cannot be told")],
-    ids=["binary", "broken utf-16"],
+    [
+        (b"\x7fELF\x00\x01", "is a binary file"),
+        (b"\xff\xfe\x00\xd8", "encoding that cannot be told"),
+        (b"%PDF-1.4\n", "is a PDF file"),
+    ],
+    ids=["binary", "broken utf-16", "pdf"],
 )
 def test_unreadable_content_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
     """What is no text is refused with the reason."""
