@@ -8,6 +8,7 @@ PipelineError
 │   ├── StatusError              the server answered with an error
 │   │   ├── BadRequest             400 and other 4xx
 │   │   │   └── InputTooLong         400: the input is longer than the model's context
+│   │   ├── NotSupported           400 and 501: the model is there and cannot do this
 │   │   ├── ModelNotFound          404 for a model
 │   │   ├── ServerBusy             429, 503
 │   │   └── ServerError            500, 502, 504

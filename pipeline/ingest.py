@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, split_chunk, token_counter
-from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk
+from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
 from pipeline.errors import (
     InputTooLong,
     PipelineError,
@@ -115,6 +116,12 @@ class _Work:
     pieces: list[tuple[Chunk, NDArray[np.float32]]] = field(default_factory=list[Any])
     failures: list[Failure] = field(default_factory=list[Failure])
 
+    def embedded(self) -> list[tuple[Chunk, NDArray[np.float32]]]:
+        """The chunks that have vectors, in the order of the text."""
+        pairs = [*zip(self.chunks, self.vectors, strict=True), *self.pieces]
+        found = [(chunk, vector) for chunk, vector in pairs if vector is not None]
+        return sorted(found, key=lambda pair: pair[0].start)
+
 
 def index_paths(
     layout: Layout,
@@ -190,16 +197,20 @@ class _Run:
             writer.snapshot.require_model(embedder.model)
 
     def execute(self) -> None:
+        unclaimed: list[list[Outcome]] = []
         try:
-            for outcome in self.embedder.embed_chunks(self._chunks_to_embed()):
-                self._accept(outcome)
-                self._store_finished()
+            with closing(self.embedder.embed_chunks(self._chunks_to_embed(), unclaimed=unclaimed)) as outcomes:
+                for outcome in outcomes:
+                    self._accept(outcome)
+                    self._store_finished()
             self._store_finished()
             self._retire_vanished()
         finally:
             # What has been embedded is kept, whatever stops the run: Ctrl-C and a dead server included.
-            self._commit()
-            self._summarise()
+            with interrupts_deferred():
+                self._store_unfinished(outcome for batch in unclaimed for outcome in batch)
+                self._commit()
+                self._summarise()
 
     def _chunks_to_embed(self) -> Iterator[Chunk]:
         for item in discover(self.paths):
@@ -328,11 +339,29 @@ class _Run:
         if rows >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
             self._commit()
 
+    def _store_unfinished(self, unclaimed: Iterable[Outcome]) -> None:
+        """At an early end: documents that are whole all the same, and the vectors of those that are not."""
+        places = {work.chunks[index].chunk_id: (work, index) for work, index in self.awaiting}
+        for outcome in unclaimed:
+            if isinstance(outcome, FailedChunk):
+                continue
+            for row, chunk in enumerate(outcome.chunks):
+                work, index = places[chunk.chunk_id]
+                work.vectors[index] = outcome.matrix[row]
+                work.missing -= 1
+                self.report.chunks.embedded += 1
+        while self.pending:
+            work = self.pending.popleft()
+            if work.missing == 0:
+                self._store(work)
+            elif embedded := work.embedded():
+                assert self.builder is not None
+                chunks, vectors = zip(*embedded, strict=True)
+                self.builder.add(work.row, chunks, vectors, whole=False)
+
     def _store(self, work: _Work) -> None:
         assert self.builder is not None
-        embedded = [*zip(work.chunks, work.vectors, strict=True), *work.pieces]
-        finished = [(chunk, vector) for chunk, vector in embedded if vector is not None]
-        finished.sort(key=lambda pair: pair[0].start)
+        finished = work.embedded()
         row = replace(work.row, content_hash="", mtime_ns=0) if work.failures else work.row
         self.builder.add(row, [chunk for chunk, _ in finished], [vector for _, vector in finished])
         if work.replaces is not None:

@@ -293,6 +293,24 @@ def test_interrupt_keeps_what_was_embedded(bench: Bench) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("embed-")]
 
 
+def test_vectors_of_an_unfinished_document_are_kept(bench: Bench) -> None:
+    """A document that was cut off half-way is not searchable, and only its missing chunks are embedded later."""
+    bench.write("a.txt", paragraphs(*(f"n{number}x" for number in range(40))))
+    bench.behaviour.die_after = 4
+    with pytest.raises(PipelineError):
+        bench.index()
+    embedded = len(bench.behaviour.texts)
+    assert embedded > 0
+    assert bench.texts() == {}
+    assert bench.snapshot().manifest.live_rows == 0
+    bench.behaviour.die_after = None
+    bench.behaviour.texts.clear()
+    report = bench.index()
+    assert report.documents.added == 1
+    assert len(bench.behaviour.texts) == report.chunks.embedded == report.chunks.total - embedded
+    assert " ".join(bench.texts()["a.txt"]).split() == (bench.docs / "a.txt").read_text().split()
+
+
 def test_other_chunk_settings_are_refused(bench: Bench) -> None:
     """A collection is chunked one way: another size is an error with the way out."""
     bench.write("a.md", "alpha")

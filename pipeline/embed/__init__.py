@@ -1,7 +1,7 @@
 """Stage 3: Chunks -> Batches -> Vectors, through `/api/embed`."""
 
 from pipeline.embed.checks import checked_matrix
-from pipeline.embed.embedder import Embedder, FailedChunk
+from pipeline.embed.embedder import Embedder, FailedChunk, Outcome
 from pipeline.embed.identity import SPECIAL_TOKENS, ModelIdentity
 from pipeline.embed.known import KnownModel, known_model
 
@@ -11,6 +11,7 @@ __all__ = [
     "FailedChunk",
     "KnownModel",
     "ModelIdentity",
+    "Outcome",
     "checked_matrix",
     "known_model",
 ]

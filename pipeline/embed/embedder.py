@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -117,16 +118,25 @@ class Embedder:
         """Embeddings of a few texts as documents, in one request: float32, shape (len(texts), dimension)."""
         return self._request([self.identity.document_prefix + text for text in texts])
 
-    def embed_chunks(self, chunks: Iterable[Chunk]) -> Iterator[Outcome]:
+    def embed_chunks(
+        self, chunks: Iterable[Chunk], *, unclaimed: list[list[Outcome]] | None = None
+    ) -> Generator[Outcome]:
         """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time, in order.
 
         Chunks come out in the order in which they went in: runs of them with their vectors, and single ones that
-        failed by their own fault. Any other error (server gone, wrong dimension) is raised.
+        failed by their own fault. Any other error (server gone, wrong dimension) is raised. Close the generator to
+        stop early; what was embedded but had not come out yet is then in `unclaimed`, by batch.
         """
-        for outcomes in ordered_map(
-            lambda batch: self._embed_group(batch.chunks), self._batches(chunks), workers=self.concurrency
-        ):
-            yield from outcomes
+        with closing(
+            ordered_map(
+                lambda batch: self._embed_group(batch.chunks),
+                self._batches(chunks),
+                workers=self.concurrency,
+                unclaimed=unclaimed,
+            )
+        ) as batches:
+            for outcomes in batches:
+                yield from outcomes
 
     def embed_together(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """As `embed_chunks`, for a few chunks in one request made now."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Generic, TypeVar, cast
 
@@ -25,12 +25,19 @@ class _Slot(Generic[Item, Result]):
         self.done = False
 
 
-def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+def ordered_map(
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    unclaimed: list[Result] | None = None,
+) -> Generator[Result]:
     """`map(function, items)` by `workers` threads.
 
     When a call raises, no further item is taken, every result that stands before the failed one and is ready is
     still handed on, and then the error is raised without waiting for calls that are under way. Closing the
-    iterator early stops the pool in the same way: threads are daemons, so that nothing hangs at exit.
+    iterator early stops the pool in the same way: threads are daemons, so that nothing hangs at exit. Results that
+    are ready at such an end but were not handed on, since one before them was not ready, go into `unclaimed`.
     """
     queue: SimpleQueue[_Slot[Item, Result] | None] = SimpleQueue()
     changed = threading.Condition()
@@ -53,12 +60,16 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], *, wo
     threads = [threading.Thread(target=work, name=f"embed-{n}", daemon=True) for n in range(workers)]
     for thread in threads:
         thread.start()
+    waiting: deque[_Slot[Item, Result]] = deque()
     try:
-        yield from _drain(items, queue, changed, failures, window=workers * WINDOW_FACTOR)
+        yield from _drain(items, queue, changed, failures, waiting, window=workers * WINDOW_FACTOR)
     finally:
         stopped.set()
         for _ in threads:
             queue.put(None)
+        if unclaimed is not None:
+            with changed:
+                unclaimed.extend(cast("Result", slot.result) for slot in waiting if slot.done)
 
 
 def _drain(
@@ -66,11 +77,11 @@ def _drain(
     queue: SimpleQueue[_Slot[Item, Result] | None],
     changed: threading.Condition,
     failures: list[BaseException],
+    waiting: deque[_Slot[Item, Result]],
     *,
     window: int,
 ) -> Iterator[Result]:
     source = iter(items)
-    waiting: deque[_Slot[Item, Result]] = deque()
     exhausted = False
     while True:
         while not exhausted and not failures and len(waiting) < window:

@@ -89,7 +89,7 @@ def embeddings(service: Service, request: Request) -> Reply:
             inputs = _within_context(lease.engine, [prompt], limit, truncate=False)
         except Refusal as refusal:
             raise Refusal(500, refusal.text) from refusal
-        vectors, _ = lease.engine.embed(inputs)
+        vectors, _ = lease.engine.embed(inputs, request.cancellation)
     finally:
         lease.release()
     return json_reply({"embedding": _shortened(vectors, 0)[0].astype(np.float64).tolist()})
@@ -155,8 +155,7 @@ def _in_batches(engine: Engine, inputs: list[str | list[int]], cancellation: Can
     parts: list[Vectors] = []
     tokens = 0
     for start in range(0, len(inputs), _TEXTS_AT_ONCE):
-        cancellation.check()
-        vectors, count = engine.embed(inputs[start : start + _TEXTS_AT_ONCE])
+        vectors, count = engine.embed(inputs[start : start + _TEXTS_AT_ONCE], cancellation)
         parts.append(vectors)
         tokens += count
     return np.concatenate(parts), tokens

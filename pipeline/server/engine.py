@@ -100,12 +100,14 @@ class Engine:
         """The prompt that the model's own chat template makes of `messages` (and `tools`)."""
         return self._ask("/apply-template", body)["prompt"]
 
-    def embed(self, inputs: Sequence[str | list[int]]) -> tuple[npt.NDArray[np.float32], int]:
-        """One L2-normalised row for each input, in order, and the number of tokens read."""
-        request = json.dumps({"input": list(inputs), "encoding_format": "base64"}).encode()
-        answer = json.loads(self._holder[0].handle_embeddings(request))
-        if "error" in answer:
-            raise _refusal(answer["error"])
+    def embed(
+        self, inputs: Sequence[str | list[int]], cancellation: Cancellation
+    ) -> tuple[npt.NDArray[np.float32], int]:
+        """One L2-normalised row for each input, in order, and the number of tokens read.
+
+        Setting the cancellation hangs up, which ends the work after the batch of tokens that is under way.
+        """
+        answer = self._ask("/v1/embeddings", {"input": list(inputs), "encoding_format": "base64"}, cancellation)
         rows = sorted(answer["data"], key=lambda row: row["index"])
         if len(rows) != len(inputs):
             raise EngineError(f"the engine returned {len(rows)} vectors for {len(inputs)} texts")
@@ -120,10 +122,11 @@ class Engine:
         """
         return EngineStream(_UnixConnection(self._socket), path, {**body, "stream": True}, cancellation)
 
-    def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        with contextlib.closing(_UnixConnection(self._socket)) as connection:
-            response = _open(connection, path, body, Cancellation())
-            return json.loads(response.read())
+    def _ask(self, path: str, body: dict[str, Any], cancellation: Cancellation | None = None) -> dict[str, Any]:
+        cancellation = cancellation or Cancellation()
+        with contextlib.closing(_UnixConnection(self._socket)) as connection, cancellation.watch(connection.hang_up):
+            response = _open(connection, path, body, cancellation)
+            return json.loads(b"".join(_lines(response, cancellation)))
 
 
 class EngineStream:

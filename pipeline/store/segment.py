@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,7 @@ class SegmentBuilder:
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
         self.documents: list[tuple[DocumentRow, int, int]] = []
+        self.dead = DeletedRows(rows=[], documents=[])
         self._chunks: list[tuple[str, Chunk]] = []
         self._vectors: list[NDArray[np.float32]] = []
         self._by_hash: dict[bytes, int] = {}
@@ -81,8 +82,22 @@ class SegmentBuilder:
     def rows(self) -> int:
         return len(self._chunks)
 
-    def add(self, document: DocumentRow, chunks: Sequence[Chunk], vectors: Sequence[NDArray[np.float32]]) -> None:
-        """Adds a whole document; `vectors[i]`, float32 of shape (dimension,), belongs to `chunks[i]`."""
+    def add(
+        self,
+        document: DocumentRow,
+        chunks: Sequence[Chunk],
+        vectors: Sequence[NDArray[np.float32]],
+        *,
+        whole: bool = True,
+    ) -> None:
+        """Adds a document; `vectors[i]`, float32 of shape (dimension,), belongs to `chunks[i]`.
+
+        Where it is not `whole`, its rows are dead from the start: nobody sees them, but their vectors are found by
+        hash.
+        """
+        if not whole:
+            self.dead.documents.append(len(self.documents))
+            self.dead.rows.extend(range(len(self._chunks), len(self._chunks) + len(chunks)))
         self.documents.append((document, len(self._chunks), len(chunks)))
         for chunk, vector in zip(chunks, vectors, strict=True):
             if vector.shape != (self.dimension,):
@@ -118,7 +133,11 @@ class SegmentBuilder:
             sync_folder(temporary)
             temporary.rename(folder)
             sync_folder(layout.segments)
-        return SegmentRecord(id=segment_id, rows=self.rows, documents=len(self.documents), files=files)
+        record = SegmentRecord(id=segment_id, rows=self.rows, documents=len(self.documents), files=files)
+        if not self.dead.documents:
+            return record
+        deleted = self.dead.write(layout.deleted(segment_id, int(segment_id)))
+        return replace(record, deleted=deleted, deleted_rows=len(self.dead.rows))
 
     def _vector_table(self) -> pa.Table:
         import numpy as np  # noqa: PLC0415 - heavy

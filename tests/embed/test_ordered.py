@@ -90,6 +90,24 @@ def test_failure_does_not_wait_for_a_slow_head() -> None:
     release.set()
 
 
+def test_ready_results_behind_a_failure_are_unclaimed() -> None:
+    """What was finished out of order when the run fails is handed over, so that no finished work is lost."""
+    finished = threading.Event()
+
+    def call(number: int) -> int:
+        if number == 0:
+            assert finished.wait(5)
+            raise ValueError("the head")
+        if number == 3:
+            finished.set()
+        return number
+
+    unclaimed: list[int] = []
+    with pytest.raises(ValueError, match="the head"):
+        list(ordered_map(call, range(4), workers=2, unclaimed=unclaimed))
+    assert unclaimed == [1, 2, 3]
+
+
 def test_closing_early_stops_the_workers() -> None:
     """Closing the iterator makes no further call and leaves no thread behind."""
     calls: list[int] = []

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.errors import EngineError
 from pipeline.server import ModelStore, machine
 from pipeline.server.engine import Engine, EnginePlan
+from pipeline.server.exchange import Cancellation, RequestCanceled
 from tests.server.conftest import CHAT, EMBED
 
 EMBED_PLAN = EnginePlan(context=256, embedding=True, threads=2)
@@ -39,12 +41,13 @@ def test_engine_is_silent_and_leaves_nothing(store: ModelStore, tmp_path: Path) 
         import ctypes, signal
         from pathlib import Path
         from pipeline.server.engine import Engine, EnginePlan
+        from pipeline.server.exchange import Cancellation
         getsig = ctypes.pythonapi.PyOS_getsig
         getsig.restype, getsig.argtypes = ctypes.c_void_p, [ctypes.c_int]
         before = [getsig(number) for number in (signal.SIGINT, signal.SIGTERM)]
         text = Engine(Path({str(path_of(store, CHAT))!r}), EnginePlan(context=64, embedding=False, threads=2))
         rows = Engine(Path({str(path_of(store, EMBED))!r}), EnginePlan(context=256, embedding=True, threads=2))
-        assert rows.embed(["hello"])[0].shape == (1, 384)
+        assert rows.embed(["hello"], Cancellation())[0].shape == (1, 384)
         assert text.tokenize("hello world")
         assert before == [getsig(number) for number in (signal.SIGINT, signal.SIGTERM)]
         """
@@ -55,6 +58,23 @@ def test_engine_is_silent_and_leaves_nothing(store: ModelStore, tmp_path: Path) 
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_embedding_can_be_called_off(store: ModelStore) -> None:
+    """A client that goes away ends the work on its texts, and the engine serves the next one as before."""
+    engine = Engine(path_of(store, EMBED), EMBED_PLAN)
+    try:
+        before, _ = engine.embed(["hello"], Cancellation())
+        gone = Cancellation()
+        timer = threading.Timer(0.2, gone.set)
+        timer.start()
+        with pytest.raises(RequestCanceled):
+            engine.embed(["word " * 200] * 500, gone)
+        timer.join()
+        after, _ = engine.embed(["hello"], Cancellation())
+        assert (before * after).sum() > 0.999
+    finally:
+        engine.close()
 
 
 def test_socket_folder_is_private_and_short(store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
