@@ -84,6 +84,7 @@ class Engine:
             ) from error
         self._holder: list[Any] = [server]
         self._finalizer = weakref.finalize(self, _release, self._holder, self._folder)
+        self._await_loop()
 
     def close(self) -> None:
         """Give the memory back. Waits for the engine's own threads."""
@@ -121,6 +122,15 @@ class Engine:
         reading the stream. Setting the cancellation hangs up, which ends the generation.
         """
         return EngineStream(_UnixConnection(self._socket), path, {**body, "stream": True}, cancellation)
+
+    def _await_loop(self) -> None:
+        """Returns when the engine's loop runs: told to end before that, it would miss the word and run for ever.
+
+        The metrics are counted inside the loop, so an answer shows that it has begun.
+        """
+        with contextlib.closing(_UnixConnection(self._socket)) as connection:
+            connection.request("GET", "/metrics", headers={"connection": "close"})
+            connection.getresponse().read()
 
     def _ask(self, path: str, body: dict[str, Any], cancellation: Cancellation | None = None) -> dict[str, Any]:
         cancellation = cancellation or Cancellation()
@@ -231,6 +241,7 @@ def _parameters(library: Any, path: Path, plan: EnginePlan, socket_path: str) ->
     parameters.ui = False
     parameters.endpoint_slots = False
     parameters.endpoint_props = False
+    parameters.endpoint_metrics = True
     parameters.cache_ram_mib = 0
     parameters.verbosity = -1
     parameters.warmup = False

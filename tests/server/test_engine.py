@@ -60,6 +60,12 @@ def test_engine_is_silent_and_leaves_nothing(store: ModelStore, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_engine_can_be_closed_at_once(store: ModelStore) -> None:
+    """A model that is unloaded as soon as it is loaded leaves no thread of the engine behind to wait for."""
+    for _ in range(20):
+        Engine(path_of(store, EMBED), EMBED_PLAN).close()
+
+
 def test_embedding_can_be_called_off(store: ModelStore) -> None:
     """A client that goes away ends the work on its texts, and the engine serves the next one as before."""
     engine = Engine(path_of(store, EMBED), EMBED_PLAN)
