@@ -19,8 +19,8 @@ TOO_LONG = "the input length exceeds the context length"
 NO_ROOM = "input after truncation exceeds maximum context length"
 NO_EMBEDDINGS = "This server does not support embeddings. Start it with `--embeddings`"
 _UNKNOWN = 'model "{}" not found, try pulling it first'
-_TEXTS_AT_ONCE = 64
-"""Between two calls of the engine a request can be cancelled and others get their turn."""
+_TEXTS_AT_ONCE = 16
+"""As many as the engine has slots: it ends what it was given, so this bounds the work that a client who went leaves."""
 
 _EMBED: dict[str, decode.Check] = {
     "model": decode.string,

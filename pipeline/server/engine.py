@@ -106,7 +106,7 @@ class Engine:
     ) -> tuple[npt.NDArray[np.float32], int]:
         """One L2-normalised row for each input, in order, and the number of tokens read.
 
-        Setting the cancellation hangs up, which ends the work after the batch of tokens that is under way.
+        Setting the cancellation hangs up and ends the wait; the engine still works through what it was given.
         """
         answer = self._ask("/v1/embeddings", {"input": list(inputs), "encoding_format": "base64"}, cancellation)
         rows = sorted(answer["data"], key=lambda row: row["index"])
