@@ -1,4 +1,4 @@
-"""Citations: the [n] marks of an answer resolved to passages, missing ones found, impossible ones removed.
+"""Citations: the [n] marks of an answer resolved to passages, missing ones added, impossible ones removed.
 
 In: the text that a model wrote, the passages it was given. Out: the text with marks that all resolve, and Citations
 whose quotes are sentences of the passages.
@@ -14,6 +14,8 @@ from pipeline.answer.sentences import sentences, support
 from pipeline.types import Citation, Hit, Passage
 
 MARK = re.compile(r"\s*[\[【](?:source\s*)?(\d+(?:\s*[,;]\s*\d+)*)[\]】]", re.IGNORECASE)
+NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
+HEADING = re.compile(r"#{1,6}\s")
 ATTRIBUTED_FROM = 0.6
 """Share of a sentence's content words that a passage must have to be cited for it unasked."""
 
@@ -28,7 +30,10 @@ class CitedText:
 
 
 def resolve_citations(text: str, passages: Sequence[Passage]) -> CitedText:
-    """Checks every mark of `text` and cites the best supporting passage for sentences that carry none."""
+    """Checks every mark of `text` and adds the best supporting passage to sentences that lack one.
+
+    A sentence lacks one if it carries no mark, or states numbers that none of the passages it cites has.
+    """
     by_number = {passage.number: passage for passage in passages}
     unknown: list[int] = []
     claims: dict[int, list[str]] = {}
@@ -45,9 +50,12 @@ def resolve_citations(text: str, passages: Sequence[Passage]) -> CitedText:
         for sentence in _with_marks(line):
             numbers = [int(number) for number in re.findall(r"\[(\d+)\]", sentence)]
             bare = re.sub(r"\s*\[\d+\]", "", sentence)
-            if not numbers and (found := _supporting(bare, passages)) is not None:
-                numbers = [found.number]
-                sentence = _marked(sentence, found.number)  # noqa: PLW2901 - the same sentence, with its mark
+            cited = [by_number[number] for number in numbers]
+            if not _has_numbers(bare, cited):
+                others = [passage for passage in passages if _has_numbers(bare, [*cited, passage])]
+                if (found := _supporting(bare, others)) is not None:
+                    numbers.append(found.number)
+                    sentence = _marked(sentence, found.number)  # noqa: PLW2901 - the same sentence, with its mark
             for number in numbers:
                 claims.setdefault(number, []).append(bare)
             parts.append(sentence)
@@ -62,6 +70,12 @@ def _with_marks(line: str) -> list[str]:
     return [part.strip() for part in found if part.strip()]
 
 
+def _has_numbers(sentence: str, cited: Sequence[Passage]) -> bool:
+    """Whether every number that the sentence states stands in a cited passage; false where nothing is cited."""
+    stated = set(NUMERAL.findall(sentence))
+    return bool(cited) and stated <= {numeral for passage in cited for numeral in NUMERAL.findall(passage.hit.text)}
+
+
 def _supporting(sentence: str, passages: Sequence[Passage]) -> Passage | None:
     best = max(passages, key=lambda passage: support(sentence, passage.hit.text), default=None)
     if best is None or support(sentence, best.hit.text) < ATTRIBUTED_FROM:
@@ -70,13 +84,18 @@ def _supporting(sentence: str, passages: Sequence[Passage]) -> Passage | None:
 
 
 def _marked(sentence: str, number: int) -> str:
+    if sentence.endswith("]"):
+        return f"{sentence}[{number}]"
     body = sentence.rstrip(".!?")
-    return f"{body} [{number}]{sentence[len(body) :]}"
+    gap = "" if body.endswith("]") else " "
+    return f"{body}{gap}[{number}]{sentence[len(body) :]}"
 
 
 def _citation(passage: Passage, claim: str) -> Citation:
     hit = passage.hit
-    quote = max(sentences(hit.text), key=lambda sentence: _relevance(claim, sentence), default=hit.text)
+    whole = sentences(hit.text)
+    stated = [sentence for sentence in whole if not HEADING.match(sentence)] or whole
+    quote = max(stated, key=lambda sentence: _relevance(claim, sentence), default=hit.text)
     return quotation(passage.number, hit, quote)
 
 

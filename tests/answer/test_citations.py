@@ -31,6 +31,19 @@ def test_sentence_without_a_mark_gets_one_where_a_passage_supports_it() -> None:
     assert [citation.number for citation in cited.citations] == [2]
 
 
+def test_number_that_the_cited_passage_lacks_is_cited_where_it_stands() -> None:
+    """A model that cites the neighbour of the right passage gets the right one added."""
+    passages = make.passages(
+        "## Key rotation\n\nRotating keys often is practice.", "Storage keys: rotated every 90 days."
+    )
+    cited = resolve_citations("Storage keys are rotated every 90 days. [1]", passages)
+    assert cited.text == "Storage keys are rotated every 90 days. [1][2]"
+    assert [citation.quote for citation in cited.citations] == [
+        "Rotating keys often is practice.",
+        "Storage keys: rotated every 90 days.",
+    ]
+
+
 def test_mark_that_names_no_passage_is_removed_and_reported() -> None:
     """A citation to nothing does not survive."""
     cited = resolve_citations("Keys are rotated every ninety days [1][7].", SOURCES)
