@@ -74,6 +74,16 @@ def own_client(own_app: App) -> Iterator[httpx.Client]:
         yield client
 
 
+def short_wait(client: httpx.Client) -> float:
+    """Seconds in which the chat model writes 300 tokens just now: a tenth of what the tests' long answers take.
+
+    A bound that follows the machine's load, for telling an engine that is free from one that still writes.
+    """
+    body = {"model": CHAT, "prompt": "1 2 3 4", "raw": True, "stream": False, "options": {"num_predict": 30}}
+    reply = client.post("/api/generate", json=body).raise_for_status().json()
+    return 300 * reply["eval_duration"] / 1e9 / reply["eval_count"]
+
+
 def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
