@@ -1,6 +1,6 @@
 """The public API as a type checker sees it. Never run: `scripts/check` type-checks it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import assert_type
 
 import pipeline
@@ -23,7 +23,7 @@ def client() -> None:
     with pipeline.Client("localhost") as client:
         assert_type(client.tags(), tuple[ModelInfo, ...])
         assert_type(client.embed("m", ["a"]), EmbedReply)
-        assert_type(client.chat_stream("m", [{"role": "user", "content": "hi"}]), Iterator[ChatReply])
+        assert_type(client.chat_stream("m", [{"role": "user", "content": "hi"}]), Generator[ChatReply])
 
 
 async def async_client() -> None:

@@ -1,31 +1,44 @@
 """The shared API layer: one description of every Ollama endpoint, a sync and an async client made from it."""
 
-from pipeline.api.address import DEFAULT_ADDRESS, parse_host
-from pipeline.api.client import AsyncClient, Client
+from pipeline.api.address import DEFAULT_ADDRESS, parse_host, parse_hosts
+from pipeline.api.async_client import AsyncClient
+from pipeline.api.blobs import Blob, CreatePlan, plan_create
+from pipeline.api.client import Client
+from pipeline.api.modelfile import Modelfile, parse_modelfile
 from pipeline.api.replies import (
     ChatReply,
     EmbedReply,
     GenerateReply,
     Message,
+    ModelDetails,
     ModelInfo,
     Progress,
     RunningModel,
     ShowReply,
+    ToolCall,
 )
 from pipeline.api.retry import RetryPolicy
 
 __all__ = [
     "DEFAULT_ADDRESS",
     "AsyncClient",
+    "Blob",
     "ChatReply",
     "Client",
+    "CreatePlan",
     "EmbedReply",
     "GenerateReply",
     "Message",
+    "ModelDetails",
     "ModelInfo",
+    "Modelfile",
     "Progress",
     "RetryPolicy",
     "RunningModel",
     "ShowReply",
+    "ToolCall",
     "parse_host",
+    "parse_hosts",
+    "parse_modelfile",
+    "plan_create",
 ]

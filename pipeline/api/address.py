@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,13 @@ def parse_host(text: str) -> Address:
         logger.warning("invalid port %r in %r, using %s", port, text, default_port)
         port = default_port
     return Address(scheme=scheme, host=host, port=int(port), path=path)
+
+
+def parse_hosts(hosts: str | Sequence[str]) -> tuple[Address, ...]:
+    """The addresses of a comma list, or of several values; each once. An empty value is the default address."""
+    texts = [hosts] if isinstance(hosts, str) else list(hosts)
+    parts = [part for text in texts for part in text.split(",") if part.strip()] or [""]
+    return tuple(dict.fromkeys(parse_host(part) for part in parts))
 
 
 def _split_host_port(hostport: str, default_port: str) -> tuple[str, str]:

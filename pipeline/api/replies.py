@@ -1,27 +1,20 @@
-"""What the server answers, as frozen records. Fields that a record does not know are kept in `extra`.
+"""What the native endpoints answer, as frozen records. Fields that a record does not know are kept in `extra`.
 
-Durations are in nanoseconds, as the server sends them; a count that the server left out is None.
+Durations are in nanoseconds, as the server sends them; a count that the server left out is None. Names and types are
+those of `api/types.go` in ollama/ollama.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import BadReply
+from pipeline.api.records import no_extra
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Record = TypeVar("Record")
-JSON = dict[str, Any]
-
-
-def no_extra() -> Mapping[str, Any]:
-    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,12 +29,55 @@ class EmbedReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFunction:
+    """A function that the model wants called; `arguments` as it gave them."""
+
+    name: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=no_extra)
+    index: int | None = None
+    description: str = ""
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    id: str = ""
+    function: ToolFunction = field(default_factory=ToolFunction)
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
+    """A message of a conversation, as it comes and as it may be sent back; `images` are base64."""
+
     role: str = ""
     content: str = ""
     thinking: str = ""
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
     images: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """`logprob` is the natural logarithm of the token's probability, `bytes` its UTF-8 bytes."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: tuple[int, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logprob:
+    """A token that was written, and the likeliest ones at its place, best first."""
+
+    token: str = ""
+    logprob: float = 0.0
+    bytes: tuple[int, ...] = ()
+    top_logprobs: tuple[TokenLogprob, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=no_extra)
 
 
@@ -50,6 +86,8 @@ class Finished:
     """What every generated reply carries; the counts and durations come with the last one."""
 
     model: str = ""
+    remote_model: str = ""
+    remote_host: str = ""
     created_at: str = ""
     done: bool = False
     done_reason: str = ""
@@ -59,7 +97,7 @@ class Finished:
     prompt_eval_duration: int | None = None
     eval_count: int | None = None
     eval_duration: int | None = None
-    logprobs: tuple[Mapping[str, Any], ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=no_extra)
 
 
@@ -72,12 +110,25 @@ class ChatReply(Finished):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerateReply(Finished):
-    """A whole completion, or one piece of a streamed one."""
+    """A whole completion, or one piece of a streamed one. `context` may be sent with the next request."""
 
     response: str = ""
     thinking: str = ""
     context: tuple[int, ...] = ()
-    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDetails:
+    parent_model: str = ""
+    format: str = ""
+    family: str = ""
+    families: tuple[str, ...] = ()
+    parameter_size: str = ""
+    quantization_level: str = ""
+    context_length: int | None = None
+    embedding_length: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +137,12 @@ class ModelInfo:
 
     name: str = ""
     model: str = ""
+    remote_model: str = ""
+    remote_host: str = ""
     modified_at: str = ""
     size: int = 0
     digest: str = ""
-    details: Mapping[str, Any] = field(default_factory=no_extra)
+    details: ModelDetails = field(default_factory=ModelDetails)
     capabilities: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=no_extra)
 
@@ -102,7 +155,7 @@ class RunningModel:
     model: str = ""
     size: int = 0
     digest: str = ""
-    details: Mapping[str, Any] = field(default_factory=no_extra)
+    details: ModelDetails = field(default_factory=ModelDetails)
     expires_at: str = ""
     size_vram: int = 0
     context_length: int = 0
@@ -110,62 +163,43 @@ class RunningModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    name: str = ""
+    type: str = ""
+    shape: tuple[int, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=no_extra)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShowReply:
-    """`parameters` is the text that the server sends: a line a parameter."""
+    """`parameters` is the text that the server sends: a line a parameter. `tensors` come with `verbose`."""
 
     license: str = ""
     modelfile: str = ""
     parameters: str = ""
     template: str = ""
     system: str = ""
-    details: Mapping[str, Any] = field(default_factory=no_extra)
+    renderer: str = ""
+    parser: str = ""
+    details: ModelDetails = field(default_factory=ModelDetails)
+    messages: tuple[Message, ...] = ()
+    remote_model: str = ""
+    remote_host: str = ""
     model_info: Mapping[str, Any] = field(default_factory=no_extra)
+    projector_info: Mapping[str, Any] = field(default_factory=no_extra)
+    tensors: tuple[Tensor, ...] = ()
     capabilities: tuple[str, ...] = ()
     modified_at: str = ""
+    requires: str = ""
     extra: Mapping[str, Any] = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """One event of a pull: bytes of the blob `digest`, where it is about one."""
+    """One event of a pull, push or create: bytes of the blob `digest`, where it is about one."""
 
     status: str = ""
     digest: str = ""
     total: int | None = None
     completed: int | None = None
     extra: Mapping[str, Any] = field(default_factory=no_extra)
-
-
-def record(kind: type[Record], content: object) -> Record:
-    """Builds a record from a decoded JSON object. Raises BadReply if it is none, or a field has the wrong type."""
-    if not isinstance(content, dict):
-        raise BadReply(f"expected a JSON object from the server, got {type(content).__name__}")
-    values: JSON = {}
-    extra: JSON = {}
-    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]  # every kind is a dataclass
-    for key, value in content.items():
-        if key not in fields or key == "extra":
-            extra[key] = value
-        elif value is not None:
-            values[key] = _converted(kind, key, str(fields[key].type), value)
-    return kind(**values, extra=extra)  # pyright: ignore[reportCallIssue] - every kind has `extra`
-
-
-_EXPECTED: dict[str, type | tuple[type, ...]] = {
-    "str": str,
-    "int": int,
-    "int | None": int,
-    "bool": bool,
-    "Mapping[str, Any]": dict,
-}
-
-
-def _converted(kind: type[Any], key: str, wanted: str, value: Any) -> Any:
-    if wanted == "Message":
-        return record(Message, value)
-    if wanted.startswith("tuple["):
-        if isinstance(value, list):
-            return tuple(value)
-    elif isinstance(value, _EXPECTED[wanted]) and not (wanted.startswith("int") and isinstance(value, bool)):
-        return value
-    raise BadReply(f"{kind.__name__}.{key}: expected {wanted}, got {str(value)[:80]!r}")

@@ -18,13 +18,15 @@ class RetryPolicy:
 
     The formula is "full jitter" of Marc Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015.
     `attempts` counts the first one; nothing is tried again later than `total_seconds` after the first attempt. A
-    server's `Retry-After` is obeyed where it fits into the total.
+    server's `Retry-After` is obeyed where it fits into the total. With `pull_missing`, a model that the server lacks is
+    pulled once and the call made again. A streamed reply is never asked for again once a piece of it has come.
     """
 
     attempts: int = 5
     base_delay: float = 0.5
     max_delay: float = 15.0
     total_seconds: float = 120.0
+    pull_missing: bool = False
 
     @classmethod
     def none(cls) -> Self:

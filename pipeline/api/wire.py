@@ -55,6 +55,34 @@ class LineSplitter:
             yield bytes(self._rest)
 
 
+class EventSplitter:
+    """Splits server-sent events: gives the data of each, its lines joined, by the rules of the HTML standard.
+
+    Comments, names and identifiers of events are left out: the data says what it is.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            yield from self._read(line.removesuffix(b"\r"))
+
+    def finish(self) -> Iterator[bytes]:
+        """The last event, where the stream ended without an empty line."""
+        yield from self._read(self._rest.removesuffix(b"\r"))
+        yield from self._read(b"")
+
+    def _read(self, line: bytes) -> Iterator[bytes]:
+        if line.startswith(b"data:"):
+            self._data.append(line[5:].removeprefix(b" "))
+        elif not line and self._data:
+            data, self._data = b"\n".join(self._data), []
+            yield data
+
+
 @contextmanager
 def naming_request(request: str) -> Generator[None]:
     """Errors in what came say which request it came for."""

@@ -107,7 +107,7 @@ def test_replies_are_records(script: Script, ask: Ask) -> None:
         as_json({"models": [{"name": "m:latest", "size": 5, "digest": "d", "details": {"family": "bert"}, "new": 1}]})
     ]
     (model,) = ask("tags")
-    assert (model.name, model.size, model.details["family"], model.extra) == ("m:latest", 5, "bert", {"new": 1})
+    assert (model.name, model.size, model.details.family, model.extra) == ("m:latest", 5, "bert", {"new": 1})
     script.answers = [
         as_json(
             {
@@ -120,7 +120,7 @@ def test_replies_are_records(script: Script, ask: Ask) -> None:
         )
     ]
     reply = ask("chat", "m", MESSAGES)
-    assert reply.message.tool_calls == ({"function": {"name": "f"}},)
+    assert [call.function.name for call in reply.message.tool_calls] == ["f"]
     assert (reply.done, reply.done_reason, reply.eval_count, reply.total_duration) == (True, "stop", 3, None)
 
 
