@@ -17,12 +17,11 @@ from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
-from pipeline.pull import ModelPuller
 from pipeline.query import search as search_snapshot
 from pipeline.store import Layout, Snapshot, require_collection
 
 if TYPE_CHECKING:
-    from pipeline.api import Client, Progress
+    from pipeline.api import Client
     from pipeline.types import Answer, Hit
 
 HITS_FOR_ANSWER = 5
@@ -55,14 +54,12 @@ class Collection:
         config: Config,
         *,
         connector: Callable[[Config], Connection] = connect,
-        on_pull: Callable[[str], Callable[[Progress], None]] | None = None,
     ) -> None:
         self.name = name
         self.config = config
         self.layout = Layout.of(config.home, name)
         self._connector = connector
         self._connection: Connection | None = None
-        self._on_pull = on_pull
         self._embedder: Embedder | None = None
 
     def __enter__(self) -> Self:
@@ -124,9 +121,8 @@ class Collection:
         hits = self.search(question, k=k)
         client = self._client()
         model = choose_chat_model(client, self.config.chat_model)
-        puller = ModelPuller(self._client, model, allowed=self.config.pull, on_progress=self._progress_of(model))
         try:
-            return puller.retrying(lambda: answer_with_model(client, model, question, hits, on_text=on_text))
+            return answer_with_model(client, model, question, hits, on_text=on_text)
         except ModelNotFound:
             if self.config.chat_model is not None:
                 raise
@@ -141,16 +137,11 @@ class Collection:
                 self._model,
                 batch_size=self.config.batch_size,
                 concurrency=self.config.concurrency,
-                pull=self.config.pull,
-                on_pull=self._progress_of(self._model),
             )
         return self._embedder
 
     def _client(self) -> Client:
         return self.connection.client
-
-    def _progress_of(self, model: str) -> Callable[[Progress], None] | None:
-        return self._on_pull(model) if self._on_pull else None
 
     @property
     def _model(self) -> str:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pipeline.api import DEFAULT_ADDRESS, Client, RetryPolicy
+from pipeline.api import DEFAULT_ADDRESS, Client, OnPull, RetryPolicy
 from pipeline.config import EMBEDDED_HOST, Config
 from pipeline.errors import ApiError, EngineError, UsageError
 
 if TYPE_CHECKING:
+    import httpx
+
     from pipeline.server import App
 
 PROBE_SECONDS = 0.5
@@ -38,20 +40,22 @@ class Connection:
         self.close()
 
 
-def connect(config: Config) -> Connection:
+def connect(config: Config, *, on_pull: OnPull | None = None) -> Connection:
     """Opens the connection that `config` asks for. Makes at most one short request.
+
+    Models that the server lacks are pulled where `config` allows that; `on_pull` gets the name and each event.
 
     Raises EngineError, with the ways out in its hint, when no server answers and the embedded one is not installed,
     UsageError for a model file that is not there or that a server elsewhere cannot use.
     """
     if config.host is not None and config.host != EMBEDDED_HOST:
         _refuse_model_files(config)
-        client = Client(config.host, timeout=config.timeout)
+        client = _client(config, config.host, on_pull)
         return Connection(client=client, embedded=False, close=client.close)
     if config.host is None and not config.model_files and default_server_answers():
-        client = Client(DEFAULT_ADDRESS, timeout=config.timeout)
+        client = _client(config, DEFAULT_ADDRESS, on_pull)
         return Connection(client=client, embedded=False, close=client.close)
-    return _connect_embedded(config)
+    return _connect_embedded(config, on_pull)
 
 
 def default_server_answers() -> bool:
@@ -74,6 +78,19 @@ def embedded_app(config: Config, *, open_files: bool = False) -> App:
     return App(ModelStore(config.models_folder, open_files=open_files), ServerSettings.from_environment(os.environ))
 
 
+def _client(
+    config: Config, host: str, on_pull: OnPull | None, *, transport: httpx.BaseTransport | None = None
+) -> Client:
+    return Client(
+        host,
+        timeout=config.timeout,
+        retry=RetryPolicy(pull_missing=config.pull),
+        per_host=config.concurrency,
+        on_pull=on_pull,
+        transport=transport,
+    )
+
+
 def _refuse_model_files(config: Config) -> None:
     for path in config.model_files:
         raise UsageError(
@@ -82,7 +99,7 @@ def _refuse_model_files(config: Config) -> None:
         )
 
 
-def _connect_embedded(config: Config) -> Connection:
+def _connect_embedded(config: Config, on_pull: OnPull | None) -> Connection:
     if importlib.util.find_spec("xllamacpp") is None:
         asked = config.host == EMBEDDED_HOST
         raise EngineError(
@@ -95,7 +112,7 @@ def _connect_embedded(config: Config) -> Connection:
     from pipeline.server import InProcessTransport  # noqa: PLC0415 - heavy
 
     app = embedded_app(config, open_files=True)
-    client = Client(EMBEDDED_ADDRESS, timeout=config.timeout, transport=InProcessTransport(app))
+    client = _client(config, EMBEDDED_ADDRESS, on_pull, transport=InProcessTransport(app))
 
     def close() -> None:
         client.close()

@@ -18,7 +18,6 @@ ORDER = (
     ("config",),
     ("api",),
     ("server",),
-    ("pull",),
     ("read",),
     ("chunk",),
     ("embed",),

@@ -18,6 +18,7 @@ from pipeline.api.replies import (
     ToolCall,
 )
 from pipeline.api.retry import RetryPolicy
+from pipeline.api.session import OnPull
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -32,6 +33,7 @@ __all__ = [
     "ModelDetails",
     "ModelInfo",
     "Modelfile",
+    "OnPull",
     "Progress",
     "RetryPolicy",
     "RunningModel",

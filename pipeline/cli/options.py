@@ -25,6 +25,8 @@ def shared_options(function: Command) -> Command:
     @functools.wraps(function)
     def wrapper(*args: Any, home: Path | None, as_json: bool, **kwargs: Any) -> Any:
         flags = {name: kwargs.pop(name, None) for name in SETTINGS}
+        if isinstance(flags["host"], tuple):
+            flags["host"] = ",".join(flags["host"]) or None
         if kwargs.pop("no_pull", False):
             flags["pull"] = False
         config = resolve_config({"home": home, **flags}, environ=os.environ, folder=Path.cwd())
@@ -42,7 +44,8 @@ def server_options(function: Command) -> Command:
         click.option(
             "--host",
             metavar="ADDRESS",
-            help="Server to use, over OLLAMA_HOST; `embedded` for the one inside.",
+            multiple=True,
+            help="Server to use, over OLLAMA_HOST; several share the embedding; `embedded` for the one inside.",
         ),
         click.option("--timeout", type=float, metavar="SECONDS", help="Limit for one request.  [default: 300]"),
         click.option("--no-pull", is_flag=True, help="Fail rather than pull a model that the server lacks."),

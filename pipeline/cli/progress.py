@@ -57,6 +57,16 @@ class IndexBars(IndexProgress):
         self._files.close()
 
 
+class PullBars:
+    """Shows the pulls of missing models, each with a bar of its own."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, PullBar] = {}
+
+    def __call__(self, model: str, progress: Progress) -> None:
+        self._bars.setdefault(model, PullBar(model))(progress)
+
+
 class PullBar:
     """Shows a pull: one line when it starts, a bar of bytes on a terminal."""
 

@@ -26,7 +26,6 @@ from pipeline.errors import (
     ServerError,
     UsageError,
 )
-from pipeline.pull import ModelPuller
 from pipeline.types import Batch, Chunk, Vectors
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pipeline.api import Client, Progress
+    from pipeline.api import Client
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +57,12 @@ Outcome = Vectors | FailedChunk
 
 
 class Embedder:
-    """Embeds with `model`; makes no request before it is first needed.
+    """Embeds with `model`; makes no request before it is first needed. The client's policy says what is pulled.
 
     Args:
         client: gives the client; called when a request is made.
         batch_size: texts in one request.
-        concurrency: requests in flight.
-        pull: whether a model that the server lacks is pulled.
-        on_pull: called with each progress event of such a pull.
+        concurrency: requests in flight, on each of the client's hosts.
     """
 
     def __init__(
@@ -75,24 +72,21 @@ class Embedder:
         *,
         batch_size: int = 32,
         concurrency: int = 4,
-        pull: bool = True,
-        on_pull: Callable[[Progress], None] | None = None,
     ) -> None:
         self._client = client
         self.model = model
         self.batch_size = batch_size
         self.concurrency = concurrency
-        self._puller = ModelPuller(client, model, allowed=pull, on_progress=on_pull)
         self._identity: ModelIdentity | None = None
         self._lock = threading.RLock()
         self._failures_in_a_row = 0
 
     @property
     def identity(self) -> ModelIdentity:
-        """Name, digest, dimension, context and prefixes, asked of the server once (and pulled if missing)."""
+        """Name, digest, dimension, context and prefixes, asked of the server once."""
         with self._lock:
             if self._identity is None:
-                self._identity = self._puller.retrying(lambda: learn_identity(self._client(), self.model))
+                self._identity = learn_identity(self._client(), self.model)
             return self._identity
 
     def vocabulary(self) -> list[str] | None:
@@ -121,7 +115,7 @@ class Embedder:
     def embed_chunks(
         self, chunks: Iterable[Chunk], *, unclaimed: list[list[Outcome]] | None = None
     ) -> Generator[Outcome]:
-        """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time, in order.
+        """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time and host, in order.
 
         Chunks come out in the order in which they went in: runs of them with their vectors, and single ones that
         failed by their own fault. Any other error (server gone, wrong dimension) is raised. Close the generator to
@@ -131,7 +125,7 @@ class Embedder:
             ordered_map(
                 lambda batch: self._embed_group(batch.chunks),
                 self._batches(chunks),
-                workers=self.concurrency,
+                workers=self.concurrency * len(self._client().hosts),
                 unclaimed=unclaimed,
             )
         ) as batches:
@@ -177,7 +171,7 @@ class Embedder:
 
     def _request(self, texts: Sequence[str]) -> NDArray[np.float32]:
         identity = self.identity
-        reply = self._puller.retrying(lambda: self._client().embed(self.model, texts, truncate=False))
+        reply = self._client().embed(self.model, texts, truncate=False)
         return checked_matrix(
             reply.matrix,
             model=self.model,

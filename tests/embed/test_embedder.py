@@ -1,6 +1,7 @@
 """The embedder against a server that misbehaves: batches, order, identity, bad texts, pulls."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from tests import make
 from tests.embed_server import Behaviour, embed_server, vector_of
 
 QUICK = RetryPolicy(attempts=3, base_delay=0.001, max_delay=0.005, total_seconds=5)
+PULLING = replace(QUICK, pull_missing=True)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def behaviour() -> Behaviour:
 
 @pytest.fixture
 def client(behaviour: Behaviour) -> Iterator[Client]:
-    with embed_server(behaviour) as url, Client(url, retry=QUICK) as client:
+    with embed_server(behaviour) as url, Client(url, retry=PULLING) as client:
         yield client
 
 
@@ -138,8 +140,9 @@ def test_missing_model_is_pulled_once(client: Client, behaviour: Behaviour) -> N
     """A model that the server lacks is pulled by one worker, with progress, and the run goes on."""
     behaviour.present = False
     seen: list[str] = []
-    embedder = Embedder(lambda: client, "all-minilm", on_pull=lambda progress: seen.append(progress.status))
-    vectors, _ = embed_all(embedder, chunks(100))
+    pulling = Client(client.base_url, retry=PULLING, on_pull=lambda model, progress: seen.append(progress.status))
+    with pulling:
+        vectors, _ = embed_all(Embedder(lambda: pulling, "all-minilm"), chunks(100))
     assert len(vectors) == 100
     assert behaviour.count("/api/pull") == 1
     assert seen[-1] == "success"
@@ -159,7 +162,8 @@ def test_missing_model_without_pull_is_an_error(client: Client, behaviour: Behav
     """With pulls switched off the error names the command that pulls."""
     behaviour.present = False
     with pytest.raises(ModelNotFound, match="all-minilm") as caught:
-        embed_all(embedder_of(client, pull=False), chunks(1))
+        with Client(client.base_url, retry=QUICK) as patient:
+            embed_all(embedder_of(patient), chunks(1))
     assert "pipeline models pull all-minilm" in caught.value.hint
     assert behaviour.count("/api/pull") == 0
 
