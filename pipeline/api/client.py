@@ -339,7 +339,7 @@ class Client:
 
     def _after(self, error: PipelineError, attempts: Attempts, host: int) -> float:
         """Seconds to wait before the next attempt, after a pull if that is what was missing; or raises `error`."""
-        if not attempts.pull_is_due(error):
+        if not attempts.pull_is_due(host, error):
             return attempts.delay(host, error)
         with self._pulling:
             if not attempts.was_pulled_meanwhile(host):

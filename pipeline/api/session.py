@@ -139,7 +139,7 @@ class Attempts:
         self._number = 1
         self._tried: set[int] = set()
         self._seen_pulls = 0
-        self._may_pull = session.retry.pull_missing and model is not None
+        self._pulled: set[int] = set()
 
     def acquire(self) -> int | None:
         """The host to ask now; None if all have enough to do."""
@@ -154,11 +154,13 @@ class Attempts:
         failed = isinstance(error, ApiError) and retriable(error)
         self._session.fleet.release(host, failed=failed, now=time.monotonic())
 
-    def pull_is_due(self, error: PipelineError) -> bool:
-        """Whether the model should be pulled and the call made again; true once."""
-        due = self._may_pull and isinstance(error, ModelNotFound)
-        self._may_pull = self._may_pull and not due
-        return due
+    def pull_is_due(self, host: int, error: PipelineError) -> bool:
+        """Whether the host should pull the model and the call be made again; true once a host."""
+        wanted = self._session.retry.pull_missing and self.model is not None and host not in self._pulled
+        if not (wanted and isinstance(error, ModelNotFound)):
+            return False
+        self._pulled.add(host)
+        return True
 
     def was_pulled_meanwhile(self, host: int) -> bool:
         return self.model is not None and self._session.pulls(host, self.model) != self._seen_pulls

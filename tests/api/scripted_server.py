@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, self.path, headers, json.loads(body) if body else None)
+        asked = Asked(self.command, self.path, headers, decoded(body))
         answer = self.script.next(asked)
         time.sleep(answer.delay)
         try:
@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name.replace("_", "-"), value)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
+        if self.command == "HEAD":
+            return
         for piece in answer.pieces:
             self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             self.wfile.flush()
@@ -93,6 +95,14 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self.wfile.write(b"0\r\n\r\n")
+
+
+def decoded(body: bytes) -> Any:
+    """The JSON of a body, or its bytes where it is none."""
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return body
 
 
 class QuietServer(ThreadingHTTPServer):

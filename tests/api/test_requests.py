@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.api import AsyncClient, Client
-from pipeline.errors import BadReply
+from pipeline.api import AsyncClient, Client, Message
+from pipeline.errors import BadReply, UsageError
 from tests.api.conftest import Ask
 from tests.api.scripted_server import Answer, Script, as_json, lines
 
@@ -77,6 +77,43 @@ MESSAGES = [{"role": "user", "content": "hi"}]
             ("POST", "/api/chat", {"model": "m", "messages": MESSAGES, "stream": True}),
             {"message": {"role": "assistant", "content": ""}, "done": True},
         ),
+        ("show", ("m",), {"system": "s"}, ("POST", "/api/show", {"model": "m", "system": "s"}), {}),
+        (
+            "push_stream",
+            ("me/m",),
+            {},
+            ("POST", "/api/push", {"model": "me/m", "stream": True}),
+            {"status": "success"},
+        ),
+        (
+            "create",
+            ("m", "base"),
+            {"system": "s", "parameters": {"stop": ["x"]}, "messages": [Message(role="user", content="hi")]},
+            (
+                "POST",
+                "/api/create",
+                {
+                    "model": "m",
+                    "from": "base",
+                    "system": "s",
+                    "parameters": {"stop": ["x"]},
+                    "messages": [{"role": "user", "content": "hi"}],
+                    "stream": True,
+                },
+            ),
+            {"status": "success"},
+        ),
+        (
+            "generate",
+            ("m",),
+            {"images": [b"\x00\x01", "AAE="], "extra_fields": {"newer": 1}},
+            (
+                "POST",
+                "/api/generate",
+                {"model": "m", "prompt": "", "images": ["AAE=", "AAE="], "newer": 1, "stream": False},
+            ),
+            {"response": "", "done": True},
+        ),
         (
             "pull_stream",
             ("m",),
@@ -122,6 +159,39 @@ def test_replies_are_records(script: Script, ask: Ask) -> None:
     reply = ask("chat", "m", MESSAGES)
     assert [call.function.name for call in reply.message.tool_calls] == ["f"]
     assert (reply.done, reply.done_reason, reply.eval_count, reply.total_duration) == (True, "stop", 3, None)
+
+
+def test_a_reply_can_be_sent_back(script: Script, ask: Ask) -> None:
+    """The message of a reply is a message of the next request, tool calls, unknown fields and all."""
+    call = {"id": "1", "function": {"name": "f", "arguments": {"a": [1]}}}
+    sent = {"role": "assistant", "content": "x", "thinking": "hm", "tool_calls": [call], "newer": {"b": 2}}
+    script.answers = [as_json({"message": sent, "done": True})]
+    message = ask("chat", "m", MESSAGES).message
+    assert message.tool_calls[0].function.arguments == {"a": [1]}
+    ask("chat", "m", [*MESSAGES, message, {"role": "user", "content": "y", "images": [b"\x00"]}])
+    assert script.asked[1].body["messages"] == [
+        *MESSAGES,
+        sent,
+        {"role": "user", "content": "y", "images": ["AA=="]},
+    ]
+
+
+def test_log_probabilities_are_records(script: Script, ask: Ask) -> None:
+    """Each token comes with its likeliest rivals."""
+    entry = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": [{"token": "b", "logprob": -1}]}
+    script.answers = [as_json({"response": "a", "done": True, "logprobs": [entry]})]
+    (token,) = ask("generate", "m", "p", logprobs=True, top_logprobs=1).logprobs
+    assert (token.token, token.logprob, token.bytes) == ("a", -0.5, (97,))
+    assert [(rival.token, rival.logprob) for rival in token.top_logprobs] == [("b", -1)]
+
+
+@pytest.mark.parametrize("method", ["chat", "generate", "create"])
+def test_field_that_does_not_exist_is_refused(script: Script, ask: Ask, method: str) -> None:
+    """A slip of the pen is an error that lists the fields, and nothing is sent."""
+    with pytest.raises(UsageError, match="'sytem'") as caught:
+        ask(method, "m", [] if method == "chat" else "p", sytem="x")
+    assert "extra_fields" in caught.value.hint
+    assert script.asked == []
 
 
 def test_embeddings_are_a_float32_matrix(script: Script, ask: Ask) -> None:
