@@ -28,7 +28,7 @@ ORDER = (
     ("answer",),
     ("evaluate",),
     ("connect",),
-    ("collection",),
+    ("collection", "conversation"),
     ("cli",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}

@@ -5,6 +5,7 @@ from pipeline.api.async_client import AsyncClient
 from pipeline.api.blobs import Blob, CreatePlan, plan_create
 from pipeline.api.client import Client
 from pipeline.api.modelfile import Modelfile, parse_modelfile
+from pipeline.api.records import as_json
 from pipeline.api.replies import (
     ChatReply,
     EmbedReply,
@@ -39,6 +40,7 @@ __all__ = [
     "RunningModel",
     "ShowReply",
     "ToolCall",
+    "as_json",
     "parse_host",
     "parse_hosts",
     "parse_modelfile",

@@ -8,11 +8,10 @@ this table go into `extra_fields`.
 from __future__ import annotations
 
 import base64
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict
 
-from pipeline.api.records import EXTRA
+from pipeline.api.records import as_json
 from pipeline.api.replies import Message
 from pipeline.errors import UsageError
 
@@ -98,7 +97,7 @@ def create_body(model: str, source: str | None, fields: CreateFields) -> JSON:
 
 def message_json(message: MessageLike) -> JSON:
     """A message as the server takes it: empty fields left out, images in base64."""
-    content = _plain(message) if isinstance(message, Message) else dict(message)
+    content = as_json(message, empty=False) if isinstance(message, Message) else dict(message)
     if content.get("images"):
         content["images"] = [image_text(image) for image in content["images"]]
     return content
@@ -126,14 +125,3 @@ def request_body(fixed: JSON, fields: JSON, kind: type[Any]) -> JSON:
     if values.get("images"):
         values["images"] = [image_text(image) for image in values["images"]]
     return {**given({**fixed, **values}), **extra}
-
-
-def _plain(value: Any) -> Any:
-    """A record as JSON, without fields that are empty."""
-    if dataclasses.is_dataclass(value):
-        pairs = {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
-        extra = pairs.pop(EXTRA, {})
-        return {**{key: item for key, item in pairs.items() if item not in ("", None, [], {})}, **extra}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in cast("tuple[Any, ...]", value)]
-    return value

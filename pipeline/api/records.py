@@ -1,4 +1,4 @@
-"""Decoded JSON -> frozen records, by the types that a record's fields declare.
+"""Decoded JSON <-> frozen records, by the types that a record's fields declare.
 
 In: a dataclass and a JSON value. Out: an instance of it. Fields that the dataclass does not know are kept in its
 `extra`; nulls count as left out; anything of another type than declared is a BadReply.
@@ -40,6 +40,18 @@ def record(kind: type[Record], content: object) -> Record:
         elif value is not None:
             values[key] = convert(value, f"{kind.__name__}.{key}")
     return kind(**values, extra=extra)  # pyright: ignore[reportCallIssue] - every kind has `extra`
+
+
+def as_json(value: Any, *, empty: bool = True) -> Any:
+    """A record as JSON, its `extra` among the other fields; without `empty`, fields that are empty are left out."""
+    if dataclasses.is_dataclass(value):
+        pairs = {item.name: as_json(getattr(value, item.name), empty=empty) for item in dataclasses.fields(value)}
+        extra = pairs.pop(EXTRA, {})
+        kept = pairs if empty else {key: item for key, item in pairs.items() if item not in ("", None, [], {})}
+        return {**kept, **extra}
+    if isinstance(value, tuple):
+        return [as_json(item, empty=empty) for item in typing.cast("tuple[Any, ...]", value)]
+    return value
 
 
 @cache

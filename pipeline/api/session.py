@@ -72,7 +72,7 @@ class Session:
             "base_url": address.base_url,
             "timeout": httpx.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             "headers": {**({"Authorization": f"Bearer {key}"} if key else {}), **self._headers},
-            "trust_env": address.host not in LOOPBACK,
+            "trust_env": httpx.URL(address.base_url).host not in LOOPBACK,
         }
 
     def describe(self, host: int, method: str, path: str) -> str:

@@ -58,31 +58,52 @@ class IndexBars(IndexProgress):
 
 
 class PullBars:
-    """Shows the pulls of missing models, each with a bar of its own."""
+    """Shows the pulls of missing models: one line when one starts, then its bytes."""
 
     def __init__(self) -> None:
-        self._bars: dict[str, PullBar] = {}
+        self._transfers: dict[str, TransferBars] = {}
 
     def __call__(self, model: str, progress: Progress) -> None:
-        self._bars.setdefault(model, PullBar(model))(progress)
+        if model not in self._transfers and progress.digest:
+            print(f"pulling model {model}, which the server does not have yet", file=sys.stderr)  # noqa: T201
+        self._transfers.setdefault(model, TransferBars())(progress)
 
 
-class PullBar:
-    """Shows a pull: one line when it starts, a bar of bytes on a terminal."""
+class TransferBars:
+    """Shows a pull, push or create on a terminal: a bar of bytes for each blob, a line for each other step."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None
-        self._started = False
+        self._step = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_bar()
 
     def __call__(self, progress: Progress) -> None:
-        if progress.digest and not self._started:
-            self._started = True
-            print(f"pulling model {self._model}, which the server does not have yet", file=sys.stderr)  # noqa: T201
-        if progress.total and wants_progress():
-            if self._bar is None:
-                self._bar = tqdm(desc=self._model, unit="B", unit_scale=True, total=progress.total)
-            self._bar.total = progress.total
-            self._bar.update((progress.completed or 0) - self._bar.n)
-        if progress.status == "success" and self._bar is not None:
+        step = progress.digest or progress.status
+        if progress.total:
+            self.bytes_done(progress.completed or 0, progress.total, step=progress.digest[:19] or progress.status)
+        elif wants_progress() and step != self._step:
+            self._end_bar()
+            print(progress.status, file=sys.stderr)  # noqa: T201
+            self._step = step
+        if progress.status == "success":
+            self._end_bar()
+
+    def bytes_done(self, done: int, total: int, *, step: str) -> None:
+        """So many bytes of a step's total have gone through."""
+        if not wants_progress():
+            return
+        if self._bar is None or self._step != step:
+            self._end_bar()
+            self._bar = tqdm(desc=step, unit="B", unit_scale=True, total=total, initial=done)
+            self._step = step
+        self._bar.update(done - self._bar.n)
+
+    def _end_bar(self) -> None:
+        if self._bar is not None:
             self._bar.close()
+            self._bar = None
