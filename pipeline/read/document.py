@@ -1,6 +1,7 @@
 """Reads one file into a Document: bytes, encoding, format, structure.
 
-In: a path. Out: a Document, or a ReadError that says what is wrong and what to do.
+In: a path. Out: a Document, or a ReadError that says what is wrong and what to do. Its cause is an OSError where the
+file could not be read, and anything else, or none, where its content is no document.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 from pathlib import Path
 
 from pipeline.errors import ReadError
+from pipeline.read.files import read_regular
 from pipeline.read.formats import format_of, reader_of
 from pipeline.types import Block, Document
 
@@ -26,20 +28,24 @@ MOST_CHAOS = 0.1
 MOST_USUAL = "cp1252"
 """What to take where several encodings fit equally well, as browsers do (https://encoding.spec.whatwg.org)."""
 PDF_MAGIC = b"%PDF-"
+LONGEST_REASON = 200
+"""How much of what a library says of a failure is passed on, in characters."""
 
 
 def read_document(path: Path) -> Document:
     """Reads `path`, which is absolute. Raises ReadError."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
-        raise ReadError(f"cannot be read: {error.strerror}", path=path, hint="check its permissions") from error
-    text, encoding = _decode(content, path)
+        raise _unreadable(path, error) from error
     name = format_of(path) or "text"
     try:
+        text, encoding = _decode(content, path)
         parsed = reader_of(name)(text)
-    except RecursionError as error:
-        raise ReadError(f"is nested too deeply for a {name} file", path=path) from error
+    except ReadError:
+        raise
+    except Exception as error:  # a parser's bug, or its limit, with one file must not keep the others from being read
+        raise _unparsable(path, name, error) from error
     metadata = dict(parsed.metadata)
     if encoding != "utf-8":
         metadata["encoding"] = encoding
@@ -81,6 +87,20 @@ def _decode(content: bytes, path: Path) -> tuple[str, str]:
     equals = [guess for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence)]
     guess = next((guess for guess in equals if guess.encoding == MOST_USUAL), best)
     return str(guess), guess.encoding
+
+
+def _unreadable(path: Path, error: OSError) -> ReadError:
+    hint = (
+        "check its permissions" if isinstance(error, PermissionError) else "see that it is still there, and try again"
+    )
+    return ReadError(f"cannot be read: {error.strerror or error}", path=path, hint=hint)
+
+
+def _unparsable(path: Path, name: str, error: Exception) -> ReadError:
+    said = " ".join(str(error).split())[:LONGEST_REASON]
+    reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    hint = "name it .txt to have it read as plain text, or name it in .pipelineignore to leave it out"
+    return ReadError(f"cannot be read as {name}: {reason}", path=path, hint=hint)
 
 
 def _undecodable(path: Path) -> ReadError:

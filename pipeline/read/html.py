@@ -1,15 +1,16 @@
 """HTML: the text that a reader of the page sees, by blocks, with the source line of each.
 
-The standard library's parser is used because it tells where each tag stands, which faster ones do not: citations
-name lines of the file. Scripts, styles, navigation, page headers and footers, forms and asides are left out.
+Scripts, styles, navigation, page headers and footers, forms and asides are left out.
 """
 
 from __future__ import annotations
 
+import html
 import re
-from html.parser import HTMLParser
+from collections import Counter
 
 from pipeline.read.formats import Parsed
+from pipeline.read.tags import Piece, pieces
 from pipeline.types import Block, BlockKind
 
 LEFT_OUT = frozenset(
@@ -48,8 +49,8 @@ CELL_SEPARATOR = " | "
 
 def parse(text: str) -> Parsed:
     reader = _Reader()
-    reader.feed(text)
-    reader.close()
+    for piece in pieces(text):
+        reader.take(piece)
     reader.end_block()
     return Parsed(
         text="".join(reader.text),
@@ -59,11 +60,10 @@ def parse(text: str) -> Parsed:
     )
 
 
-class _Reader(HTMLParser):
+class _Reader:
     """Collects text; no recursion, so that nesting costs nothing."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.text: list[str] = []
         self.blocks: list[Block] = []
         self.lines: list[tuple[int, int]] = []
@@ -75,17 +75,28 @@ class _Reader(HTMLParser):
         self._kind: BlockKind = "paragraph"
         self._level = 0
         self._left_out: list[str] = []
+        self._left_out_tags: Counter[str] = Counter()
         self._content_depth = 0
         self._in_title = False
         self._preformatted = 0
         self._tables = 0
         self._cells = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002 - its signature
+    def take(self, piece: Piece) -> None:
+        """Takes the next piece of the file."""
+        if piece.kind == "start":
+            self._start(piece.value)
+        elif piece.kind == "end":
+            self._end(piece.value)
+        elif not self._left_out:
+            self._take_text(piece)
+
+    def _start(self, tag: str) -> None:
         if tag in VOID and tag not in ("br", "hr"):
             return
         if tag in LEFT_OUT and not (tag in ("header", "footer") and self._content_depth):
             self._left_out.append(tag)
+            self._left_out_tags[tag] += 1
         if self._left_out:
             return
         if tag == "title":
@@ -101,26 +112,29 @@ class _Reader(HTMLParser):
         elif tag in BLOCKS:
             self._open(tag)
 
-    def handle_endtag(self, tag: str) -> None:
+    def _end(self, tag: str) -> None:
         if self._left_out:
-            if tag in self._left_out:
-                while self._left_out.pop() != tag:
-                    pass
+            while self._left_out_tags[tag]:
+                last = self._left_out.pop()
+                self._left_out_tags[last] -= 1
+                if last == tag:
+                    break
             return
         if tag == "title":
             self._in_title = False
         elif tag in BLOCKS:
             self._close(tag)
 
-    def handle_data(self, data: str) -> None:
-        if self._left_out:
-            return
-        if self._in_title:
-            self.title.append(data)
-        elif self._preformatted:
-            self._add_preformatted(data)
-        else:
-            self._add_flowing(data)
+    def _take_text(self, piece: Piece) -> None:
+        for number, part in enumerate(piece.value.split("\n")):
+            # Line by line, as a reference may stand for a line feed, which ends no line of the file.
+            text = part if piece.kind == "literal" else _unescaped(part)
+            if self._in_title:
+                self.title.append(f"\n{text}" if number else text)
+            elif self._preformatted:
+                self._add_preformatted(text, piece.line + number, after_line_feed=number > 0)
+            else:
+                self._add_flowing(text, piece.line + number, after_line_feed=number > 0)
 
     def end_block(self) -> None:
         """Writes what has been collected as a block of its own."""
@@ -161,27 +175,23 @@ class _Reader(HTMLParser):
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
         self._tables = max(0, self._tables - (tag == "table"))
 
-    def _add_flowing(self, data: str) -> None:
-        """Text whose white space collapses; each source line it spans is noted."""
-        line = self.getpos()[0]
-        for number, part in enumerate(data.split("\n")):
-            words = SPACE.sub(" ", part).strip()
-            spaced = number > 0 or part[:1].isspace()
-            if spaced and self._current_length and not self._current[-1].endswith((" ", "\n")):
+    def _add_flowing(self, text: str, line: int, *, after_line_feed: bool) -> None:
+        """A line of text whose white space collapses."""
+        words = SPACE.sub(" ", text).strip()
+        spaced = after_line_feed or text[:1].isspace()
+        if spaced and self._current_length and not self._current[-1].endswith((" ", "\n")):
+            self._add(" ")
+        if words:
+            self._note(line)
+            self._add(words)
+            if text[-1:].isspace():
                 self._add(" ")
-            if words:
-                self._note(line + number)
-                self._add(words)
-                if part[-1:].isspace():
-                    self._add(" ")
 
-    def _add_preformatted(self, data: str) -> None:
-        line = self.getpos()[0]
-        for number, part in enumerate(data.split("\n")):
-            if number:
-                self._add("\n")
-            self._note(line + number)
-            self._add(part)
+    def _add_preformatted(self, text: str, line: int, *, after_line_feed: bool) -> None:
+        if after_line_feed:
+            self._add("\n")
+        self._note(line)
+        self._add(text)
 
     def _note(self, line: int) -> None:
         self._current_lines.append((self._current_length, line))
@@ -197,3 +207,11 @@ class _Reader(HTMLParser):
         if text:
             self._current.append(text)
             self._current_length += len(text)
+
+
+def _unescaped(text: str) -> str:
+    """The text with its character references resolved; one with more digits than `int` takes stays as it is."""
+    try:
+        return html.unescape(text)
+    except ValueError:
+        return text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.types import Block, BlockKind
@@ -25,26 +25,30 @@ class Line:
         return len(self.content) - len(self.content.lstrip())
 
 
-def split_lines(text: str) -> list[Line]:
+def each_line(text: str) -> Iterator[Line]:
     """Lines as editors count them: ended by a line feed; a carriage return before it belongs to the end."""
-    lines: list[Line] = []
     start = 0
-    for part in text.split("\n"):
-        content = part.removesuffix("\r")
-        lines.append(Line(start, start + len(content), content))
-        start += len(part) + 1
-    return lines
+    while start <= len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        content = text[start:end].removesuffix("\r")
+        yield Line(start, start + len(content), content)
+        start = end + 1
 
 
-def paragraphs(lines: list[Line], *, kind: BlockKind = "paragraph") -> Iterator[Block]:
+def split_lines(text: str) -> list[Line]:
+    """All the lines, for readers that look back and ahead."""
+    return list(each_line(text))
+
+
+def paragraphs(lines: Iterable[Line], *, kind: BlockKind = "paragraph") -> Iterator[Block]:
     """A block for each run of lines that are not blank."""
-    run: list[Line] = []
+    start = end = -1
     for line in lines:
-        if line.blank:
-            if run:
-                yield Block(start=run[0].start, end=run[-1].end, kind=kind)
-            run = []
-        else:
-            run.append(line)
-    if run:
-        yield Block(start=run[0].start, end=run[-1].end, kind=kind)
+        if not line.blank:
+            start, end = (line.start if start < 0 else start), line.end
+        elif start >= 0:
+            yield Block(start=start, end=end, kind=kind)
+            start = -1
+    if start >= 0:
+        yield Block(start=start, end=end, kind=kind)

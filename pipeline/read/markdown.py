@@ -6,11 +6,12 @@ Front matter between `---` lines becomes metadata and is no block.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.read.formats import Parsed
-from pipeline.read.lines import Line, split_lines
+from pipeline.read.lines import Line, each_line, paragraphs
 from pipeline.types import Block, BlockKind
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?\r?\n)?---[ \t]*(?:\r?\n|$)", re.DOTALL)
 FIELD = re.compile(r"([A-Za-z_][\w-]*)\s*:\s*(.*)")
-INLINE_MARKS = re.compile(r"[*_`]+|\[([^\]]*)\]\([^)]*\)")
+# No bracket stands in a part that repeats, so that a run of them costs one look each.
+INLINE_MARKS = re.compile(r"[*_`]+|\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 
 KINDS: dict[str, BlockKind] = {
     "paragraph_open": "paragraph",
@@ -37,10 +39,15 @@ def parse(text: str) -> Parsed:
     skipped = front.end() if front else 0
     metadata = dict(_fields(front[1] or "")) if front else {}
     # markdown-it takes only \n as a line end but for \r, which it normalises: keep the number of lines the same.
-    lines = [Line(line.start + skipped, line.end + skipped, line.content) for line in split_lines(text[skipped:])]
+    lines = [Line(line.start + skipped, line.end + skipped, line.content) for line in each_line(text[skipped:])]
     source = "\n".join(line.content.replace("\r", " ").replace("\0", " ") for line in lines)
-    tokens = MarkdownIt("commonmark").enable("table").parse(source)
-    return Parsed(text=text, blocks=tuple(_blocks(tokens, lines)), title=metadata.get("title", ""), metadata=metadata)
+    # What lies deeper than `maxNesting` is dropped without a word; what is inside a line is not needed.
+    reader = MarkdownIt("commonmark", {"maxNesting": sys.maxsize}).enable("table").disable("inline")
+    try:
+        blocks = tuple(_blocks(reader.parse(source), lines))
+    except RecursionError:  # hundreds of quotes or lists within each other: no text that anybody wrote
+        blocks = tuple(paragraphs(lines))
+    return Parsed(text=text, blocks=blocks, title=metadata.get("title", ""), metadata=metadata)
 
 
 def _blocks(tokens: list[Token], lines: list[Line]) -> Iterator[Block]:

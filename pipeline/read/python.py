@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 
 from pipeline.read import text as plain
 from pipeline.read.formats import Parsed
-from pipeline.read.lines import Line, split_lines
+from pipeline.read.lines import Line
 from pipeline.types import Block
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+LINE_END = re.compile(r"\r\n?|\n")
+"""What ends a line for the Python parser: also a carriage return on its own."""
+MOST_CHARACTERS = 2**20
+"""A syntax tree takes up to 600 bytes a character. What is longer is data more than code, and read as text."""
 
 
 def parse(text: str) -> Parsed:
+    if len(text) > MOST_CHARACTERS:
+        return _as_text(text, not_parsed=f"longer than {MOST_CHARACTERS} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what the compiler thinks of somebody's escapes is not our business
             tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        parsed = plain.parse(text)
-        return Parsed(text=text, blocks=parsed.blocks, metadata={"syntax_error": str(error)})
-    lines = split_lines(text)
+        return _as_text(text, syntax_error=str(error))
+    except (RecursionError, MemoryError) as error:  # how the parser says that an expression is too long or too deep
+        return _as_text(text, syntax_error=str(error) or "too complex to parse")
+    lines = list(_lines(text))
     docstring = ast.get_docstring(tree)
     title = docstring.strip().splitlines()[0] if docstring and docstring.strip() else ""
     return Parsed(text=text, blocks=tuple(_blocks(tree.body, lines, 0, len(lines), depth=0)), title=title)
+
+
+def _as_text(text: str, **why: str) -> Parsed:
+    return Parsed(text=text, blocks=plain.parse(text).blocks, metadata=why)
+
+
+def _lines(text: str) -> Iterator[Line]:
+    """Lines as the parser counts them, so that its line numbers are theirs."""
+    start = 0
+    for end in LINE_END.finditer(text):
+        yield Line(start, end.start(), text[start : end.start()])
+        start = end.end()
+    yield Line(start, len(text), text[start:])
 
 
 def _blocks(body: list[ast.stmt], lines: list[Line], first: int, last: int, *, depth: int) -> Iterator[Block]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pipeline.read.formats import Parsed
-from pipeline.read.lines import paragraphs, split_lines
+from pipeline.read.lines import each_line, paragraphs
 
 LONGEST_TITLE = 100
 
 
 def parse(text: str) -> Parsed:
-    lines = split_lines(text)
-    first = next((line.content.strip() for line in lines if not line.blank), "")
-    return Parsed(text=text, blocks=tuple(paragraphs(lines)), title=first if len(first) <= LONGEST_TITLE else "")
+    first = next((line.content.strip() for line in each_line(text) if not line.blank), "")
+    blocks = tuple(paragraphs(each_line(text)))
+    return Parsed(text=text, blocks=blocks, title=first if len(first) <= LONGEST_TITLE else "")

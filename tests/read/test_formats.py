@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ReadError
 from pipeline.read import read_document
 from pipeline.types import Document, LineIndex
 
@@ -71,6 +70,37 @@ def test_markdown_with_windows_line_ends(tmp_path: Path) -> None:
     assert blocks(document) == [("heading", "A", "# A"), ("paragraph", "", "text")]
 
 
+def test_markdown_nested_deeper_than_its_parser_goes_by_itself(tmp_path: Path) -> None:
+    """Items 50 levels deep are there, where the parser would drop all beyond ten."""
+    lines = [f"{'  ' * level}- item {level}" for level in range(50)]
+    document = read(tmp_path, "a.md", "\n".join(lines))
+    assert blocks(document) == [("list_item", "", line) for line in lines]
+
+
+@pytest.mark.parametrize("mark", ["> ", "- ", "1. "])
+def test_markdown_nested_without_end_is_text(tmp_path: Path, mark: str) -> None:
+    """Hostile nesting loses no text."""
+    document = read(tmp_path, "a.md", f"---\ntitle: Deep\n---\n{mark * 2000}core\n\nmore\n")
+    assert document.title == "Deep"
+    assert document.blocks[0].start == document.text.index(mark)
+    assert "".join(document.text[block.start : block.end] for block in document.blocks).endswith("coremore")
+
+
+@pytest.mark.parametrize(
+    ("heading", "title"),
+    [
+        ("# Key *rotation* [guide](x.md)", "Key rotation guide"),
+        ("# On [sets](https://example.org/Set_(mathematics)) and `code`", "On sets and code"),
+        ("# " + "[" * 100_000, "[" * 100_000),
+        ("# " + "[](" * 100_000, "[](" * 100_000),
+    ],
+    ids=["marks", "parentheses in a link", "brackets", "links without an end"],
+)
+def test_markdown_titles(tmp_path: Path, heading: str, title: str) -> None:
+    """A heading's title is its text without marks, in time that is linear in its length."""
+    assert read(tmp_path, "a.md", heading).title == title
+
+
 HTML = """<!doctype html>
 <html><head><title>Tide &amp; time</title><style>p {}</style></head>
 <body><nav>Home About</nav>
@@ -116,6 +146,64 @@ def test_html_nested_ten_thousand_deep(tmp_path: Path) -> None:
     assert document.text == "core"
 
 
+@pytest.mark.parametrize(
+    ("odd", "text"),
+    [
+        ("<![foo[ bar ]]>", "before\n\nafter"),
+        ("<![ x", "beforeafter"),
+        ("<![if !IE]>shown<![endif]>", "beforeshown\n\nafter"),
+        ("<![CDATA[a < b &amp; c]]>", "beforea < b &amp; c\n\nafter"),
+        ("<![CDATA[ x>y", "beforey\n\nafter"),
+        ("<!>", "before\n\nafter"),
+        ("<!doctype x [ <!entity> ]>", "before ]>\n\nafter"),
+        ("<!-- a --!><!--> b <!-- > --> c", "before b c\n\nafter"),
+        ("<!-- without end", "beforeafter"),
+        ("<?php echo 1 ?>", "before\n\nafter"),
+        ("a < b, 3 <4, </ x>y", "beforea < b, 3 <4, y\n\nafter"),
+        ("<a title='it\">s' href = \"x>y\" q=it's>z</a>", "beforez\n\nafter"),
+        ('<b title="without end>z</b>', "beforez\n\nafter"),
+        ("<title>a <b> &amp; c</title>", "before\n\nafter"),
+        ("<title>without end", "beforewithout end\n\nafter"),
+        ("<script>if (a</b>) '<!--'</script >z", "beforez\n\nafter"),
+        ("&#" + "9" * 5000 + ";&lt;&copy", "before&#" + "9" * 5000 + ";&lt;&copy\n\nafter"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_html_that_is_odd(tmp_path: Path, odd: str, text: str) -> None:
+    """Whatever stands in a page, the text before and after it is there. What does not end, ends at the next >."""
+    assert read(tmp_path, "a.html", f"<p>before{odd}<p>after").text == text
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        ("<!--", "<!--" * 100_000),
+        ("</a", "</a" * 100_000),
+        ("<a", "<a" * 100_000),
+        ('<a x="', '<a x="' * 100_000),
+        ("<![CDATA[", "<![CDATA[" * 100_000),
+        ("<!-- >", ""),
+        ('<a x=">', ""),
+        ("<title>", ""),
+        ("<script>", ""),
+        ("<nav></form>", ""),
+        ("&#x", "&#x" * 100_000),
+        ("<p>a", "\n\n".join("a" * 100_000)),
+    ],
+)
+def test_html_takes_time_that_is_linear_in_its_size(tmp_path: Path, part: str, text: str) -> None:
+    """What never ends, a hundred thousand times, is read in a moment: quadratic time would be hours."""
+    assert read(tmp_path, "a.html", part * 100_000).text == text
+
+
+def test_html_lines_are_those_of_the_file(tmp_path: Path) -> None:
+    """A reference to a line feed, which is none in the file, moves no line."""
+    document = read(tmp_path, "a.html", "<p>one&#10;still one\ntwo <b>two</b></p>\n<pre>a&#10;a\nfour</pre>")
+    assert document.text == "one still one two two\n\na\na\nfour"
+    lines = LineIndex(document)
+    assert [lines.line_at(document.text.index(word)) for word in ("still", "two", "a\na", "four")] == [1, 2, 3, 4]
+
+
 PYTHON = '''"""Queues that retry.
 
 More."""
@@ -158,6 +246,42 @@ def test_python_that_does_not_parse_is_text(tmp_path: Path) -> None:
     document = read(tmp_path, "bad.py", "def broken(:\n\nprint 1\n")
     assert [text for _, _, text in blocks(document)] == ["def broken(:", "print 1"]
     assert "syntax_error" in document.metadata
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_python_with_any_line_ends(tmp_path: Path, end: str) -> None:
+    """A carriage return on its own ends a line, as it does for Python."""
+    document = read(tmp_path, "a.py", end.join(["x = 1", "", "def one():", "    pass", "", "def two():", "    pass"]))
+    assert blocks(document) == [
+        ("code", "", "x = 1"),
+        ("code", "def one", f"def one():{end}    pass"),
+        ("code", "def two", f"def two():{end}    pass"),
+    ]
+
+
+def test_python_with_mixed_line_ends(tmp_path: Path) -> None:
+    """One stray carriage return in a file shifts no definition."""
+    document = read(tmp_path, "a.py", 'x = """a\rb\r\r\nc"""\n\n\ndef one():\n    pass\n')
+    assert blocks(document) == [("code", "", 'x = """a\rb\r\r\nc"""'), ("code", "def one", "def one():\n    pass")]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["-" * 200_000, "x" + ".a" * 100_000, "1" + "+1" * 100_000, "[" * 300, "not " * 100_000],
+    ids=lambda expression: expression[:8],
+)
+def test_python_too_deep_for_its_parser_is_text(tmp_path: Path, expression: str) -> None:
+    """What the parser gives up on is read like any file that does not parse, with the reason."""
+    document = read(tmp_path, "a.py", f"import os\n\n{expression}\n")
+    assert [text for _, _, text in blocks(document)] == ["import os", expression]
+    assert document.metadata["syntax_error"]
+
+
+def test_python_that_is_huge_is_text(tmp_path: Path) -> None:
+    """A syntax tree takes hundreds of times the memory of its file, so data in a module is not parsed."""
+    document = read(tmp_path, "a.py", "def one():\n    pass\n\n" + "x = 1\n" * 200_000)
+    assert [text[:10] for _, _, text in blocks(document)] == ["def one():", "x = 1\nx = "]
+    assert document.metadata == {"not_parsed": "longer than 1048576 characters"}
 
 
 RST = """=====
@@ -210,47 +334,3 @@ def test_rst(tmp_path: Path) -> None:
         ("table", "", "=====  =====\na      b\n=====  =====\n1      2\n=====  ====="),
     ]
     assert [block.level for block in document.blocks if block.kind == "heading"] == [1, 2]
-
-
-LEGACY = [
-    ("cp1252", "Die Größe der Flüsse und die Höhe der Brücken über sie sind für Schiffe wichtig."),
-    ("cp1252", "café au lait, déjà vu, naïve"),
-    ("cp1252", "He said “hello” – it’s a test…"),
-    ("cp1250", "Příliš žluťoučký kůň úpěl ďábelské ódy, které zněly celou nocí."),
-    ("cp1251", "Съешь ещё этих мягких французских булок да выпей чаю."),
-    ("iso8859-7", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία"),
-    ("shift_jis", "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。"),
-    ("gb18030", "中华人民共和国是一个社会主义国家。"),
-]
-
-
-@pytest.mark.parametrize(
-    ("encoding", "text"), [("utf-8-sig", "plain"), ("utf-16", "größe"), ("utf-32", "größe"), *LEGACY]
-)
-def test_encodings(tmp_path: Path, encoding: str, text: str) -> None:
-    """Marks are honoured, a legacy encoding is told from the text, and what was used is recorded."""
-    document = read(tmp_path, "a.txt", text.encode(encoding))
-    assert document.text == text
-    assert text.encode(str(document.metadata["encoding"]))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"\x7fELF\x00\x01", "is a binary file"),
-        (b"\xff\xfe\x00\xd8", "encoding that cannot be told"),
-        (b"%PDF-1.4\n", "is a PDF file"),
-    ],
-    ids=["binary", "broken utf-16", "pdf"],
-)
-def test_unreadable_content_is_an_error(tmp_path: Path, content: bytes, message: str) -> None:
-    """What is no text is refused with the reason."""
-    with pytest.raises(ReadError, match=message):
-        read(tmp_path, "a.txt", content)
-
-
-def test_vanished_file_is_an_error(tmp_path: Path) -> None:
-    """A file that has gone since it was found is a ReadError with its path."""
-    with pytest.raises(ReadError, match="cannot be read: No such file") as caught:
-        read_document(tmp_path / "gone.md")
-    assert caught.value.path == tmp_path / "gone.md"
