@@ -20,7 +20,7 @@ from pipeline.api.fleet import Fleet
 from pipeline.api.replies import ModelInfo, Progress
 from pipeline.api.retry import RetryPolicy, retriable
 from pipeline.api.wire import EventSplitter, LineSplitter, decode_line, error_from_status, naming_request
-from pipeline.errors import ApiError, ModelNotFound, PipelineError, StatusError, StreamInterrupted
+from pipeline.errors import ApiError, ModelNotFound, PipelineError, StatusError, StreamInterrupted, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ class Session:
         on_pull: OnPull | None,
     ) -> None:
         self.addresses = parse_hosts(host if host is not None else os.environ.get("OLLAMA_HOST", ""))
+        for address in self.addresses:
+            _check_url(address.base_url)
         self.retry = retry or RetryPolicy()
         self.fleet = Fleet(len(self.addresses), per_host=per_host)
         self.on_pull = on_pull
@@ -126,6 +128,13 @@ class Session:
         logger.info("attempt %d failed, the next in %.2f s: %s", attempt, delay, error)
         if self._on_retry is not None:
             self._on_retry(attempt, delay, error)
+
+
+def _check_url(url: str) -> None:
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UsageError(f"{url!r} is no address of a server: {error}", hint="correct OLLAMA_HOST or --host") from error
 
 
 class Attempts:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import os
 import platform
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Literal
@@ -63,7 +64,7 @@ def _home(config: Config) -> Finding:
     place = config.home
     while not place.exists() and place != place.parent:
         place = place.parent
-    if os.access(place, os.W_OK):
+    with contextlib.suppress(OSError), tempfile.TemporaryDirectory(prefix=".pipeline-", dir=place):
         return Finding(check="home", verdict="ok", detail=str(config.home))
     return Finding(
         check="home",
@@ -91,7 +92,7 @@ def _server(config: Config) -> list[Finding]:
             names = [model.name for model in connection.client.tags()]
     except PipelineError as error:
         return [Finding(check="server", verdict="error", detail=error.message, fix=error.hint)]
-    kind = "embedded server" if connection.embedded else f"Ollama at {connection.client.base_url}"
+    kind = "embedded server" if connection.embedded else f"Ollama at {', '.join(connection.client.hosts)}"
     findings = [Finding(check="server", verdict="ok", detail=f"{kind}, version {server}")]
     if names:
         findings.append(Finding(check="models", verdict="ok", detail=", ".join(names)))
@@ -113,9 +114,9 @@ def _collections(config: Config) -> list[Finding]:
         try:
             snapshot = require_collection(config.home, name)
         except PipelineError as error:
-            findings.append(Finding(check=name, verdict="error", detail=error.message, fix=error.hint))
+            findings.append(Finding(check=f"collection {name}", verdict="error", detail=error.message, fix=error.hint))
             continue
         model = snapshot.manifest.model
         detail = f"{snapshot.manifest.live_rows} chunks, {model.name} ({model.dimension})"
-        findings.append(Finding(check=name, verdict="ok", detail=detail))
+        findings.append(Finding(check=f"collection {name}", verdict="ok", detail=detail))
     return findings

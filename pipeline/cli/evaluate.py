@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
-from pipeline.cli.reporting import print_json
+from pipeline.cli.reporting import notice, print_json
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
-from pipeline.evaluate import evaluate_golden, read_golden
+from pipeline.errors import UsageError
+from pipeline.evaluate import GoldenQuestion, evaluate_golden, read_golden
+from pipeline.store import Snapshot
 
 
 @click.command("eval", short_help="Measure retrieval quality on golden questions.")
@@ -30,6 +33,7 @@ def evaluate(golden: Path, name: str, config: Config, as_json: bool) -> int:
     started = time.perf_counter()
     questions = read_golden(golden)
     with open_for_command(name, config) as collection:
+        _require_documents(questions, golden.parent, collection.snapshot)
         model = collection.snapshot.manifest.model.name
         chunker = collection.snapshot.manifest.chunker
         report = evaluate_golden(questions, golden.parent, lambda question, k: collection.search(question, k=k))
@@ -70,3 +74,16 @@ def evaluate(golden: Path, name: str, config: Config, as_json: bool) -> int:
             found = f"rank {result.document_rank}" if result.document_rank else "not found"
             click.echo(f"  {found}: {result.question.question} ({result.question.path})")
     return 0
+
+
+def _require_documents(questions: Sequence[GoldenQuestion], root: Path, snapshot: Snapshot) -> None:
+    """Says which documents of the questions are not in the collection; none of them there is a mistake."""
+    wanted = {str((root / question.path).resolve()) for question in questions if question.path is not None}
+    missing = wanted - {document.row.path for document in snapshot.documents()}
+    if wanted and missing == wanted:
+        raise UsageError(
+            f"collection {snapshot.name!r} has none of the documents that the questions name",
+            hint="choose the collection with -c, or index the folder of the questions first",
+        )
+    if missing:
+        notice(f"{len(missing)} of {len(wanted)} documents that the questions name are not in the collection")

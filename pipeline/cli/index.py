@@ -11,7 +11,7 @@ from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StorageError
 from pipeline.ingest import IndexReport
 
 
@@ -20,8 +20,13 @@ from pipeline.ingest import IndexReport
 @collection_option
 @model_option
 @click.option("--batch-size", type=int, metavar="N", help="Texts in one request.  [default: 32]")
-@click.option("--concurrency", type=int, metavar="N", help="Requests in flight.  [default: 4]")
-@click.option("--chunk-tokens", type=int, metavar="N", help="Longest chunk, for a new collection.  [default: 256]")
+@click.option("--concurrency", type=int, metavar="N", help="Requests in flight on a host.  [default: 4]")
+@click.option(
+    "--chunk-tokens",
+    type=click.IntRange(min=16),
+    metavar="N",
+    help="Longest chunk, for a new collection.  [default: 256]",
+)
 @click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document is left.")
 @server_options
 @shared_options
@@ -42,6 +47,8 @@ def index(
     with open_for_command(name, config) as collection, IndexBars() as bars:
         try:
             collection.index(*paths, chunk_tokens=chunk_tokens, allow_empty=allow_empty, progress=bars, report=report)
+        except StorageError:
+            raise
         except (PipelineError, KeyboardInterrupt):
             if not as_json and (report.chunks.embedded or report.documents.added):
                 notice(f"stopped early; kept: {_summary(report)}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from pipeline.cli.reporting import run
 from pipeline.version import VERSION
 
 COMMANDS = {
@@ -68,6 +69,4 @@ def command_line() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `pipeline` program: runs the command line and exits with its status."""
-    from pipeline.cli.reporting import run  # noqa: PLC0415 - keeps help fast
-
     sys.exit(run(command_line, arguments))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from pipeline.api import Modelfile, Progress, parse_modelfile, plan_create
 from pipeline.api import as_json as record_json
 from pipeline.cli.options import server_options, shared_options
 from pipeline.cli.progress import TransferBars
-from pipeline.cli.reporting import notice, print_json
+from pipeline.cli.reporting import confirm_removal, notice, print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.errors import UsageError
@@ -198,10 +197,7 @@ def copy(source: str, destination: str, config: Config, as_json: bool) -> int:
 @shared_options
 def remove(names: tuple[str, ...], yes: bool, config: Config, as_json: bool) -> int:
     """Remove models from the server, after asking."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("removing needs a yes", hint="pipeline models remove --yes MODEL")
-        click.confirm(f"remove {', '.join(names)}?", abort=True, err=True)
+    confirm_removal(", ".join(names), yes=yes)
     with announce(config) as connection:
         for name in names:
             connection.client.delete(name)

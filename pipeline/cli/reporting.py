@@ -5,6 +5,7 @@ In: a click command, or values to print. Out: exit statuses: 0 done, 1 done in p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -14,33 +15,64 @@ from typing import Any
 
 import click
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 
 INTERRUPTED = 130
+DEBUG = "PIPELINE_DEBUG"
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Runs `command` and returns the exit status; a user's mistake never shows a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # The caller closed it: what is written goes nowhere.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - open until the program ends
     try:
         status = command.main(given, prog_name="pipeline", standalone_mode=False)
         sys.stdout.flush()
     except PipelineError as error:
         report_error(error.type_name, error.message, error.hint, as_json=as_json)
         return error.exit_status
+    except click.exceptions.NoArgsIsHelpError as error:
+        report_error("UsageError", "a command is missing", _help_of(error), as_json=as_json)
+        return 2
     except click.ClickException as error:
-        hint = f"pipeline {' '.join(_command_words(given))} --help".replace("  ", " ")
-        report_error("UsageError", error.format_message(), hint, as_json=as_json)
+        report_error("UsageError", error.format_message(), _help_of(error), as_json=as_json)
         return 2
     except (KeyboardInterrupt, click.Abort):
         report_error("Interrupted", "interrupted", "what was committed is kept; run it again to go on", as_json=as_json)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has gone; closing stdout quietly keeps the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         return 0
+    except SystemExit as error:
+        # The command line library ends so when the reader (head, less) has gone.
+        _abandon_stdout()
+        return 0 if isinstance(error.__context__, BrokenPipeError) else 1
+    except OSError as error:
+        _abandon_stdout()
+        report_error(type(error).__name__, f"cannot write the output: {error.strerror or error}", "", as_json=False)
+        return 1
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        hint = f"this is a defect of pipeline: set {DEBUG}=1 to see where, and report it"
+        report_error(type(error).__name__, f"unexpected: {error}", hint, as_json=as_json)
+        return 1
     return status if isinstance(status, int) else 0
+
+
+def _abandon_stdout() -> None:
+    """Keeps the interpreter from complaining at exit about what can no longer be written."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'pipeline'} --help"
 
 
 def report_error(kind: str, message: str, hint: str, *, as_json: bool) -> None:
@@ -56,6 +88,15 @@ def report_error(kind: str, message: str, hint: str, *, as_json: bool) -> None:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def confirm_removal(what: str, *, yes: bool) -> None:
+    """Asks on a terminal, unless told `yes`. Raises UsageError where nobody can be asked, Abort for a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("removing needs a yes", hint="run the same command with --yes")
+    click.confirm(f"remove {what}?", abort=True, err=True)
 
 
 def notice(text: str) -> None:
@@ -75,9 +116,3 @@ def place(path: str, start_line: int, end_line: int, page: int | None = None) ->
     """`notes/keys.md:12-18`, as editors and terminals make it clickable."""
     lines = f"{start_line}-{end_line}" if end_line > start_line else str(start_line)
     return f"{shown_path(path)}:{lines}" + (f" (page {page})" if page else "")
-
-
-def _command_words(arguments: Sequence[str]) -> list[str]:
-    from pipeline.cli.main import COMMANDS  # noqa: PLC0415 - main imports this module when it runs
-
-    return [word for word in arguments[:1] if word in COMMANDS]

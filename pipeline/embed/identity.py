@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from pipeline.embed.known import known_model, split_tag
-from pipeline.errors import BadReply, DimensionMismatch, ModelNotFound
+from pipeline.errors import BadReply, DimensionMismatch, ModelNotFound, NotSupported, StatusError
 
 if TYPE_CHECKING:
     from pipeline.api import Client, ShowReply
@@ -36,10 +36,13 @@ def learn_identity(client: Client, model: str) -> ModelIdentity:
 
     Raises:
         ModelNotFound: the server does not have it.
+        NotSupported: the model does not make embeddings.
         DimensionMismatch: the server's model has another dimension than the model known by that name.
         BadReply: the server does not say the dimension.
     """
     show = client.show(model)
+    if show.capabilities and "embedding" not in show.capabilities:
+        _require_embeddings(client, model)
     digest = _digest(client, model)
     known = known_model(model)
     expected = known.dimension(split_tag(model)[1]) if known else None
@@ -66,6 +69,20 @@ def learn_identity(client: Client, model: str) -> ModelIdentity:
         query_prefix=known.query_prefix if known else "",
         document_prefix=known.document_prefix if known else "",
     )
+
+
+def _require_embeddings(client: Client, model: str) -> None:
+    """Tries a model that does not claim to embed: some servers let a chat model do so."""
+    try:
+        client.embed(model, ["test"])
+    except StatusError as error:
+        raise NotSupported(
+            f"model {model!r} does not make embeddings",
+            status=error.status,
+            server_text=error.server_text,
+            request=error.request,
+            hint="name an embedding model with --model, such as all-minilm or nomic-embed-text",
+        ) from error
 
 
 def vocabulary_of(client: Client, model: str) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""How good retrieval is: golden questions and BEIR-layout folders against what the search returns."""
+"""How good retrieval is: golden questions against what the search returns."""
 
 from pipeline.evaluate.golden import GoldenQuestion, evaluate_golden, read_golden
 from pipeline.evaluate.measures import mean, ndcg, recall, reciprocal_rank

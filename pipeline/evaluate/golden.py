@@ -72,8 +72,13 @@ def read_golden(path: Path) -> list[GoldenQuestion]:
 def evaluate_golden(
     questions: Sequence[GoldenQuestion], root: Path, search: Callable[[str, int], Sequence[Hit]]
 ) -> GoldenReport:
-    """Asks every answerable question; `search(question, k)` returns hits with absolute paths."""
+    """Asks every answerable question; `search(question, k)` returns hits with absolute paths.
+
+    Raises UsageError if no question has a path.
+    """
     answerable = [question for question in questions if question.path is not None]
+    if not answerable:
+        raise UsageError("there is no question with a path", hint="give golden questions that a document answers")
     results = [_judge(question, root, search(question.question, DEPTH)) for question in answerable]
     ranked = [[rank == result.document_rank for rank in range(1, DEPTH + 1)] for result in results]
     passages = [[rank == result.passage_rank for rank in range(1, DEPTH + 1)] for result in results]

@@ -205,13 +205,13 @@ def test_collection_refuses_another_model(run: Run, docs: Path) -> None:
     assert run("collections", "show", "--json").json["chunks"] == 2
 
 
-def test_model_that_cannot_do_it_is_said_at_once(run: Run, docs: Path) -> None:
+def test_model_that_cannot_do_it_is_said_at_once(run: Run, docs: Path, tmp_path: Path) -> None:
     """A chat model does not embed and an embedding model does not chat; neither is tried again or blamed on a text."""
     done = run("index", docs, "--model", CHAT_MODEL)
     assert done.status == 1
-    assert "does not support embeddings" in done.err
-    assert "pipeline models list" in done.err
-    assert "in a row" not in done.err
+    assert "does not make embeddings" in done.err
+    assert "all-minilm" in done.err
+    assert list((tmp_path / "home/collections").iterdir()) == []
     run("index", docs)
     done = run("ask", "how often are keys rotated?", "--chat-model", EMBEDDING_MODEL)
     assert done.status == 1
@@ -236,7 +236,7 @@ def test_model_files(run: Run, docs: Path, tmp_path: Path, models_folder: Path) 
     done = run("search", "keys", OLLAMA_HOST="127.0.0.1:9")
     assert (done.status, "cannot use the file" in done.err, "embedded" in done.err) == (2, True, True)
     (tmp_path / "embed.gguf").symlink_to(tmp_path / "chat.GGUF")
-    assert "gives 384 dimensions" in run("search", "keys", **settings).err
+    assert "does not make embeddings" in run("search", "keys", **settings).err
 
 
 def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_collections_models_and_doctor(run: Run, docs: Path) -> None:
     models = run("models", "list", "--json").json
     assert {"all-minilm:latest", CHAT_MODEL} <= {model["name"] for model in models["models"]}
     checks = {check["check"]: check for check in run("doctor", "--json").json["checks"]}
-    assert checks["notes"]["verdict"] == "ok"
+    assert checks["collection notes"]["verdict"] == "ok"
     assert "embedded server" in checks["server"]["detail"]
     for command in (["collections", "list"], ["collections", "show", "notes"], ["models", "list"], ["doctor"]):
         assert run(*command).out
@@ -351,3 +351,46 @@ def test_help_is_quick_to_start(run: Run) -> None:
     assert done.status == 0
     for command in ("index", "search", "ask", "collections", "models", "serve", "eval", "doctor"):
         assert f"\n  {command} " in done.out
+
+
+def test_collection_is_removed(run: Run, docs: Path, tmp_path: Path) -> None:
+    """A collection goes with all its files when it is told so, damaged or not, and nothing else does."""
+    run("index", docs, "-c", "one")
+    run("index", docs, "-c", "two")
+    asked = run("collections", "remove", "one")
+    assert (asked.status, "needs a yes" in asked.err) == (2, True)
+    (tmp_path / "home/collections/one/manifest-00000002.json").write_text("{")
+    assert run("collections", "remove", "one", "--yes", "--json").json == {"removed": "one"}
+    assert [row["collection"] for row in run("collections", "list", "--json").json["collections"]] == ["two"]
+    assert not (tmp_path / "home/collections/one").exists()
+    assert docs.is_dir()
+    missing = run("collections", "remove", "one", "--yes")
+    assert (missing.status, "no collection 'one'" in missing.err) == (1, True)
+
+
+@pytest.mark.parametrize("host", ["http://[zz]", "a b", "http://x:1/\n"])
+def test_impossible_host_is_a_usage_error(run: Run, host: str) -> None:
+    """Whatever OLLAMA_HOST holds, the answer is one line, status 2 or 1, and JSON where it was asked for."""
+    done = run("models", "list", "--json", OLLAMA_HOST=host)
+    assert done.status in (1, 2)
+    assert done.json["error"]["hint"]
+
+
+@pytest.mark.parametrize("redirection", [">&-", "> /dev/full"])
+def test_output_that_cannot_be_written(run: Run, tmp_path: Path, redirection: str) -> None:
+    """A closed or full standard output is no traceback."""
+    command = f"{sys.executable} -m pipeline collections list --json --home {tmp_path} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert ("cannot write the output" in done.stderr) == (done.returncode == 1)
+
+
+def test_golden_questions_of_another_collection(run: Run, docs: Path, tmp_path: Path) -> None:
+    """Measuring against a collection without the documents is a mistake, not a zero."""
+    run("index", docs)
+    golden = tmp_path / "golden.jsonl"
+    golden.write_text('{"question": "q", "path": "nowhere.md", "quote": "x"}\n')
+    done = run("eval", golden)
+    assert (done.status, "none of the documents" in done.err) == (2, True)
+    golden.write_text("")
+    assert run("eval", golden).status == 2

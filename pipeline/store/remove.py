@@ -1,0 +1,29 @@
+"""Removes a collection from disk, damaged or not. In: its layout. Out: nothing is left of it."""
+
+from __future__ import annotations
+
+import shutil
+
+from pipeline.errors import CollectionNotFound
+from pipeline.store.files import writing
+from pipeline.store.layout import Layout
+from pipeline.store.lock import WriterLock
+
+
+def remove_collection(layout: Layout) -> None:
+    """The manifests go first, so that a removal that is cut short leaves no half collection.
+
+    Raises CollectionNotFound, CollectionLocked or StorageUnwritable.
+    """
+    if not layout.root.is_dir():
+        raise CollectionNotFound(
+            f"there is no collection {layout.name!r}", hint="see what there is: pipeline collections list"
+        )
+    lock = WriterLock(layout.lock)
+    try:
+        with writing(layout.root):
+            for manifest in layout.root.glob("manifest-*.json"):
+                manifest.unlink()
+            shutil.rmtree(layout.root)
+    finally:
+        lock.release()
