@@ -32,6 +32,8 @@ TOO_LONG = (
     "exceeds the context length",
     "context length exceeded",
     "exceeds maximum context",
+    "exceeds the available context size",
+    "longer than the context length",
 )
 
 
@@ -150,7 +152,11 @@ def server_text(body: bytes) -> str:
     error = content.get("error") if isinstance(content, dict) else None
     if isinstance(error, dict):
         error = error.get("message")
-    return str(error) if error else json.dumps(content)[:SHOWN_TEXT]
+    if not error:
+        return json.dumps(content)[:SHOWN_TEXT]
+    text = str(error)
+    # The real server hands on its runner's error as the text of its own: an object inside a string.
+    return server_text(text.encode()) if text.startswith('{"error"') else text
 
 
 def error_from_httpx(error: Exception, request: str, *, partial: str | None = None) -> ApiError | UsageError:

@@ -34,6 +34,7 @@ VERSION = {"version": "0.33.0"}
     [
         (400, "invalid input type", BadRequest),
         (400, "the input length exceeds the context length", InputTooLong),
+        (400, "request (631 tokens) exceeds the available context size (256 tokens), try increasing it", InputTooLong),
         (401, "unauthorized", BadRequest),
         (403, "forbidden", BadRequest),
         (404, "model 'x' not found", ModelNotFound),
@@ -68,6 +69,7 @@ def test_each_status_has_its_error(script: Script, ask: Ask, status: int, text: 
     ("content", "text"),
     [
         (b'{"error": {"message": "no such model", "type": "x", "param": null, "code": null}}', "no such model"),
+        (b'{"error": "{\\"error\\": {\\"code\\": 502, \\"message\\": \\"the runner failed\\"}}"}', "the runner failed"),
         (b"<html>\n<h1>502 Bad\nGateway</h1>", "<html> <h1>502 Bad Gateway</h1>"),
         (b"", "HTTP status 502"),
         (b"x" * 5000, "x" * 300),
