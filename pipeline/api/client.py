@@ -20,6 +20,7 @@ from pipeline.api import endpoints
 from pipeline.api.blobs import Blob, CreatePlan, OnBytes
 from pipeline.api.endpoints import Call, StreamCall
 from pipeline.api.fields import ChatFields, CreateFields, GenerateFields, KeepAlive, MessageLike
+from pipeline.api.plain_transport import PlainTransport
 from pipeline.api.replies import (
     ChatReply,
     EmbedReply,
@@ -88,7 +89,11 @@ class Client:
             on_pull=on_pull,
         )
         self._http = [
-            httpx.Client(**self._session.settings(address), transport=transport) for address in self._session.addresses
+            httpx.Client(
+                **self._session.settings(address),
+                transport=transport or (PlainTransport() if self._session.is_plain(address) else None),
+            )
+            for address in self._session.addresses
         ]
         self._freed = threading.Condition()
         self._pulling = threading.Lock()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.request import getproxies
 
 import httpx
 
@@ -76,6 +77,12 @@ class Session:
             "headers": {**({"Authorization": f"Bearer {key}"} if key else {}), **self._headers},
             "trust_env": httpx.URL(address.base_url).host not in LOOPBACK,
         }
+
+    def is_plain(self, address: Address) -> bool:
+        """Whether requests go straight to the host over plain HTTP: no TLS, and no proxy of the environment."""
+        if address.scheme != "http":
+            return False
+        return not self.settings(address)["trust_env"] or not {"http", "all"} & getproxies().keys()
 
     def describe(self, host: int, method: str, path: str) -> str:
         return f"{method} {self.addresses[host].base_url}{path}"
