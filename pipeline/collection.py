@@ -61,6 +61,7 @@ class Collection:
         self._connector = connector
         self._connection: Connection | None = None
         self._embedder: Embedder | None = None
+        self._snapshot: Snapshot | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -83,8 +84,12 @@ class Collection:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The collection as it stands on disk now. Raises CollectionNotFound or CorruptCollection."""
-        return require_collection(self.config.home, self.name)
+        """The collection as it stands on disk now, opened again only where it has changed.
+
+        Raises CollectionNotFound or CorruptCollection.
+        """
+        self._snapshot = require_collection(self.config.home, self.name, self._snapshot)
+        return self._snapshot
 
     def index(
         self,

@@ -7,6 +7,7 @@ nothing at the model.
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, split_chunk, token_counter
 from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
-from pipeline.errors import (
-    InputTooLong,
-    PipelineError,
-    ReadError,
-    UsageError,
-)
+from pipeline.errors import InputTooLong, PipelineError, ReadError, UsageError
 from pipeline.interrupts import interrupts_deferred
 from pipeline.read import Found, Skipped, discover, read_document
-from pipeline.store import CollectionWriter, DocumentRow, Layout, SegmentBuilder, Snapshot, StoredDocument
+from pipeline.store import (
+    CollectionWriter,
+    DocumentRow,
+    KnownDocument,
+    KnownDocuments,
+    Layout,
+    SegmentBuilder,
+    Snapshot,
+    StoredDocument,
+)
 from pipeline.types import Chunk, Document
 
 if TYPE_CHECKING:
@@ -37,7 +42,7 @@ DEFAULT_CHUNK_TOKENS = 256
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 30.0
-"""A commit is made after so many chunks or seconds, whichever comes first."""
+"""A commit is made after so many chunks, documents and retirements or so many seconds, whichever comes first."""
 
 SETTLED_NS = 2_000_000_000
 """A file changed less than this long before it was read may change again within its time stamp's resolution."""
@@ -181,9 +186,8 @@ class _Run:
         self.chunk_tokens = chunk_tokens
         self.progress = progress
         self.report = report
-        self.known = {item.row.path: item for item in writer.snapshot.documents()} if writer.snapshot else {}
-        self.seen: set[str] = set()
-        self.failed_paths: list[str] = []
+        self.known = KnownDocuments(writer.snapshot)
+        self.unreadable: list[str] = []
         self.pending: deque[_Work] = deque()
         self.awaiting: deque[tuple[_Work, int]] = deque()
         self.retired: list[StoredDocument] = []
@@ -192,6 +196,7 @@ class _Run:
         self.settings: ChunkSettings | None = None
         self.counter: TokenCounter | None = None
         self.builder: SegmentBuilder | None = None
+        self.can_commit = True
         self.last_commit = time.monotonic()
         if writer.snapshot:
             writer.snapshot.require_model(embedder.model)
@@ -208,46 +213,58 @@ class _Run:
         finally:
             # What has been embedded is kept, whatever stops the run: Ctrl-C and a dead server included.
             with interrupts_deferred():
-                self._store_unfinished(outcome for batch in unclaimed for outcome in batch)
-                self._commit()
+                if self.can_commit:
+                    self._store_unfinished(outcome for batch in unclaimed for outcome in batch)
+                    self._commit()
                 self._summarise()
 
     def _chunks_to_embed(self) -> Iterator[Chunk]:
         for item in discover(self.paths):
             if isinstance(item, Skipped):
                 self._skip(item)
-                continue
-            path = str(item.path)
-            self.seen.add(path)
-            try:
-                work = self._read(item)
-            except ReadError as error:
-                self._fail(path, error)
-                work = None
-            self.progress.file_done()
-            if work is None:
-                continue
-            self.pending.append(work)
-            self.progress.chunks_planned(work.missing)
-            for index, vector in enumerate(work.vectors):
-                if vector is None:
-                    self.awaiting.append((work, index))
-                    yield work.chunks[index]
-            self._store_finished()
+            elif work := self._look_at(item):
+                yield from self._missing_chunks(work)
+            self._commit_if_due()
 
-    def _read(self, found: Found) -> _Work | None:
-        path = str(found.path)
-        stored = self.known.get(path)
-        if stored and stored.row.mtime_ns == found.mtime_ns and stored.row.size == found.size:
+    def _missing_chunks(self, work: _Work) -> Iterator[Chunk]:
+        if not work.missing:
+            # Stored at once: in the queue it would be held in memory until what stands before it is embedded.
+            self._store(work)
+            return
+        self.pending.append(work)
+        self.progress.chunks_planned(work.missing)
+        for index, vector in enumerate(work.vectors):
+            if vector is None:
+                self.awaiting.append((work, index))
+                yield work.chunks[index]
+
+    def _look_at(self, found: Found) -> _Work | None:
+        """What there is to do for a file; None where it is as it was, or has failed."""
+        known = self.known.see(str(found.path))
+        try:
+            return self._read(found, known)
+        except ReadError as error:
+            self._fail(str(found.path), error)
+            if isinstance(error.__cause__, OSError):
+                self.unreadable.append(str(found.path))
+            elif known is not None:
+                self._retire(known.load())
+        finally:
+            self.progress.file_done()
+        return None
+
+    def _read(self, found: Found, known: KnownDocument | None) -> _Work | None:
+        if known and known.mtime_ns and (known.mtime_ns, known.size) == (found.mtime_ns, found.size):
             self.report.documents.unchanged += 1
             return None
         read_at = time.time_ns()
         document = read_document(found.path)
         mtime_ns = found.mtime_ns if read_at - found.mtime_ns > SETTLED_NS else 0
+        stored = known.load() if known else None
         if stored and stored.row.content_hash == document.content_hash:
             self.report.documents.unchanged += 1
             if mtime_ns:
-                self.touched[path] = (found.size, mtime_ns)
+                self.touched[document.path] = (found.size, mtime_ns)
             return None
         if not document.text.strip():
             if document.format == "python":
@@ -300,44 +317,50 @@ class _Run:
             return vector
         return self.writer.snapshot.vector_of(content_hash) if self.writer.snapshot else None
 
-    def _accept(self, outcome: Any) -> None:
+    def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):
             work, _ = self.awaiting.popleft()
             self._replace_failed(work, outcome)
             self.progress.chunks_done(1)
             return
-        for row, chunk in enumerate(outcome.chunks):
-            work, index = self.awaiting.popleft()
-            assert work.chunks[index].chunk_id == chunk.chunk_id, "embeddings came out of order"
-            work.vectors[index] = outcome.matrix[row]
-            work.missing -= 1
-        self.report.chunks.embedded += len(outcome.chunks)
+        with interrupts_deferred():
+            for row, chunk in enumerate(outcome.chunks):
+                work, index = self.awaiting.popleft()
+                assert work.chunks[index].chunk_id == chunk.chunk_id, "embeddings came out of order"
+                work.vectors[index] = outcome.matrix[row]
+                work.missing -= 1
+            self.report.chunks.embedded += len(outcome.chunks)
         self.progress.chunks_done(len(outcome.chunks))
 
     def _replace_failed(self, work: _Work, failed: FailedChunk) -> None:
         """A chunk that the server finds too long is halved until it fits; any other failure is reported."""
-        work.missing -= 1
+        pieces: list[tuple[Chunk, NDArray[np.float32]]] = []
+        failures: list[Failure] = []
         queue = deque([failed])
         while queue:
             failed = queue.popleft()
             halves = split_chunk(work.document, failed.chunk) if isinstance(failed.error, InputTooLong) else []
             if not halves:
                 place = f"{work.row.path}:{failed.chunk.start_line}"
-                work.failures.append(Failure(path=place, error=failed.error.message))
+                failures.append(Failure(path=place, error=failed.error.message))
                 continue
             for outcome in self.embedder.embed_together(halves):
                 if isinstance(outcome, FailedChunk):
                     queue.append(outcome)
                 else:
-                    work.pieces.extend(zip(outcome.chunks, outcome.matrix, strict=True))
-                    self.report.chunks.embedded += len(outcome.chunks)
+                    pieces.extend(zip(outcome.chunks, outcome.matrix, strict=True))
+        # Only now is the chunk no longer missing: until then an end of the run must find its document unfinished.
+        with interrupts_deferred():
+            work.pieces.extend(pieces)
+            work.failures.extend(failures)
+            work.missing -= 1
+            self.report.chunks.embedded += len(pieces)
 
     def _store_finished(self) -> None:
         while self.pending and self.pending[0].missing == 0:
-            self._store(self.pending.popleft())
-        rows = self.builder.rows if self.builder else 0
-        if rows >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
-            self._commit()
+            with interrupts_deferred():
+                self._store(self.pending.popleft())
+        self._commit_if_due()
 
     def _store_unfinished(self, unclaimed: Iterable[Outcome]) -> None:
         """At an early end: documents that are whole all the same, and the vectors of those that are not."""
@@ -360,37 +383,53 @@ class _Run:
                 self.builder.add(work.row, chunks, vectors, whole=False)
 
     def _store(self, work: _Work) -> None:
+        """Puts a finished document in and takes the one that it replaces out, both or neither."""
         assert self.builder is not None
         finished = work.embedded()
+        chunks, vectors = [chunk for chunk, _ in finished], [vector for _, vector in finished]
         row = replace(work.row, content_hash="", mtime_ns=0) if work.failures else work.row
-        self.builder.add(row, [chunk for chunk, _ in finished], [vector for _, vector in finished])
-        if work.replaces is not None:
-            self._retire(work.replaces, kept=Counter(chunk.content_hash for chunk, _ in finished))
+        removed = self._hashes_of(work.replaces) - Counter(chunk.content_hash for chunk in chunks)
         counts = self.report.documents
-        if work.failures:
-            counts.failed += 1
-            self.report.failures.extend(work.failures)
-        elif work.replaces is None:
-            counts.added += 1
-        else:
-            counts.updated += 1
+        with interrupts_deferred():
+            self.builder.add(row, chunks, vectors)
+            if work.replaces is not None:
+                self.retired.append(work.replaces)
+            self.report.chunks.removed += removed.total()
+            if work.failures:
+                counts.failed += 1
+                self.report.failures.extend(work.failures)
+            elif work.replaces is None:
+                counts.added += 1
+            else:
+                counts.updated += 1
 
-    def _retire(self, document: StoredDocument, *, kept: Counter[bytes]) -> None:
+    def _hashes_of(self, document: StoredDocument | None) -> Counter[bytes]:
+        if document is None:
+            return Counter()
         assert self.writer.snapshot is not None
-        segment = next(item for item in self.writer.snapshot.segments if item.id == document.segment)
         rows = range(document.first_row, document.first_row + document.rows)
-        old = Counter(passage["content_hash"] for passage in segment.passages(rows))
-        self.report.chunks.removed += (old - kept).total()
-        self.retired.append(document)
+        return Counter(self.writer.snapshot.segment_of(document).content_hashes(rows))
+
+    def _retire(self, document: StoredDocument) -> None:
+        with interrupts_deferred():
+            self.retired.append(document)
+            self.report.chunks.removed += document.rows
 
     def _retire_vanished(self) -> None:
         """Documents below the paths that the walk did not come by, unless it could not look where they are."""
         roots = [str(path.absolute().resolve()) for path in self.paths]
-        for path, document in self.known.items():
-            if path in self.seen or not _below(path, roots) or _below(path, self.failed_paths):
-                continue
-            self._retire(document, kept=Counter())
-            self.report.documents.removed += 1
+        for path, known in self.known.unseen():
+            if _below(path, roots) and not _below(path, self.unreadable):
+                self._retire(known.load())
+                self.report.documents.removed += 1
+                self._commit_if_due()
+
+    def _commit_if_due(self) -> None:
+        held = len(self.retired) + len(self.touched)
+        if self.builder is not None:
+            held += self.builder.rows + len(self.builder.documents)
+        if held >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
+            self._commit()
 
     def _commit(self) -> None:
         self.last_commit = time.monotonic()
@@ -401,7 +440,10 @@ class _Run:
         if not (builder.documents or self.retired or self.touched):
             return
         with interrupts_deferred():
+            # One that fails is not tried again: it would fail for another reason, which hides the true one.
+            self.can_commit = False
             self.writer.commit(builder, retired=self.retired, touched=self.touched)
+            self.can_commit = True
             self.builder = SegmentBuilder(snapshot.manifest.model.dimension)
             self.retired, self.touched = [], {}
 
@@ -414,13 +456,18 @@ class _Run:
             self.report.chunks.total = manifest.live_rows
 
     def _skip(self, item: Skipped) -> None:
-        if item.is_failure:
-            self._fail(str(item.path), ReadError(item.reason, path=item.path))
-        else:
+        if not item.is_failure:
             self.skipped[item.reason] += 1
+            return
+        path = str(item.path)
+        self._fail(path, ReadError(item.reason, path=item.path))
+        if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look
+            self.unreadable.append(path)
+        elif known := self.known.see(path):
+            # It is there, and not to be read: too large by now.
+            self._retire(known.load())
 
     def _fail(self, path: str, error: PipelineError) -> None:
-        self.failed_paths.append(path)
         self.report.documents.failed += 1
         self.report.failures.append(Failure(path=path, error=error.message))
 

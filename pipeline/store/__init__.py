@@ -1,18 +1,24 @@
 """Stage 4: Vectors <-> Arrow segments, with an atomic manifest, one writer and many readers."""
 
+from pipeline.store.builder import SegmentBuilder
+from pipeline.store.known import KnownDocument, KnownDocuments
 from pipeline.store.layout import Layout
-from pipeline.store.segment import DocumentRow, Segment, SegmentBuilder, StoredDocument
+from pipeline.store.remove import remove_collection
+from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
 from pipeline.store.writer import CollectionWriter
 
 __all__ = [
     "CollectionWriter",
     "DocumentRow",
+    "KnownDocument",
+    "KnownDocuments",
     "Layout",
     "Segment",
     "SegmentBuilder",
     "Snapshot",
     "StoredDocument",
     "collection_names",
+    "remove_collection",
     "require_collection",
 ]

@@ -9,8 +9,10 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+
+CHECKSUMS_REMEMBERED = 65_536
+SETTLED_NS = 2_000_000_000
+"""A file changed less than this long ago may change again within its time stamp's resolution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,24 +95,17 @@ def write_table(path: Path, table: pa.Table, *, compressed: bool, rows_per_batch
             writer.write_table(table, max_chunksize=rows_per_batch or max(1, table.num_rows))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-    return record_of(path)
-
-
-def record_of(path: Path) -> FileRecord:
-    """Size and checksum of a file as it stands."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileRecord(name=path.name, bytes=path.stat().st_size, sha256=digest)
+        return FileRecord(name=path.name, bytes=path.stat().st_size, sha256=_checksum(path))
 
 
 def check_file(folder: Path, record: FileRecord, *, checksum: bool) -> Path:
     """The path of a recorded file. Raises CorruptCollection if it is missing, cut, or (with `checksum`) altered."""
     path = folder / record.name
     try:
-        size = path.stat().st_size
-        damaged = size != record.bytes
+        status = path.stat()
+        damaged = status.st_size != record.bytes
         if not damaged and checksum:
-            damaged = record_of(path).sha256 != record.sha256
+            damaged = _checksum_by_status(path, status) != record.sha256
     except OSError as error:
         raise CorruptCollection(
             f"{path} cannot be read: {error.strerror}",
@@ -120,14 +119,53 @@ def check_file(folder: Path, record: FileRecord, *, checksum: bool) -> Path:
     return path
 
 
-def map_table(path: Path) -> pa.Table:
-    """An Arrow IPC file, memory-mapped. Raises CorruptCollection if it is none."""
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checksum_by_status(path: Path, status: os.stat_result) -> str:
+    """As `_checksum`, but a file that has not changed for a while is read once in a process."""
+    if time.time_ns() - status.st_mtime_ns < SETTLED_NS:
+        return _checksum(path)
+    return _checksum_of_settled(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=CHECKSUMS_REMEMBERED)
+def _checksum_of_settled(path: Path, *_: int) -> str:
+    return _checksum(path)
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Maps errors while the Arrow file `path` is read to CorruptCollection."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
+        yield
+    except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise CorruptCollection(
             f"{path} is not a readable Arrow file: {error}",
             hint="restore it from a backup, or remove the collection and index again",
         ) from error
+
+
+def open_table(path: Path, columns: Sequence[str] = ()) -> pa.RecordBatchFileReader:
+    """An Arrow IPC file, memory-mapped, with some of its columns or all. Raises CorruptCollection if it is none."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    with reading(path):
+        source = pa.memory_map(str(path))
+        # Batches are small: handing their columns to threads takes longer than unpacking them.
+        reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False))
+        if not columns:
+            return reader
+        fields = sorted(reader.schema.get_field_index(column) for column in columns)
+        return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(use_threads=False, included_fields=fields))
+
+
+def map_table(path: Path, columns: Sequence[str] = ()) -> pa.Table:
+    """The rows of `open_table`: mapped without a copy where the file is not compressed."""
+    reader = open_table(path, columns)
+    with reading(path):
+        return reader.read_all()

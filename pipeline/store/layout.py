@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import CorruptCollection, UsageError
 
 FORMAT_VERSION = 1
+MANIFEST_NAME = re.compile(r"manifest-([0-9]+)\.json")
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 VECTORS = "vectors.arrow"
@@ -58,11 +59,26 @@ class Layout:
     def touched(self, generation: int) -> Path:
         return self.root / f"touched-{generation:08d}.arrow"
 
+    def removable(self) -> list[Path]:
+        """What there is of segments, lists of dead rows and newer file times, whether a manifest names it or not."""
+        return [
+            *self.segments.iterdir(),
+            *self.segments.glob("*/deleted-*.arrow"),
+            *self.root.glob("touched-*.arrow"),
+        ]
+
     def generations(self) -> list[int]:
-        """Generations that have a manifest, newest first."""
-        found: list[int] = []
-        for path in self.root.glob("manifest-*.json"):
-            number = path.stem.removeprefix("manifest-")
-            if number.isdigit():
-                found.append(int(number))
-        return sorted(found, reverse=True)
+        """Generations that have a manifest, newest first; none where there is no such folder.
+
+        Raises CorruptCollection if it cannot be looked into: that must never pass for an empty one.
+        """
+        try:
+            names = [path.name for path in self.root.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise CorruptCollection(
+                f"{self.root} cannot be read: {error.strerror}", hint="check its permissions and the disk"
+            ) from error
+        found = (MANIFEST_NAME.fullmatch(name) for name in names)
+        return sorted((int(match[1]) for match in found if match), reverse=True)

@@ -6,9 +6,11 @@ for as long as it likes, because the files it names never change.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.embed.identity import ModelIdentity
@@ -50,15 +52,21 @@ class Manifest:
     def live_rows(self) -> int:
         return sum(segment.rows - segment.deleted_rows for segment in self.segments)
 
+    def names(self, layout: Layout) -> set[Path]:
+        """What it needs on disk: the folders of its segments, the lists of their dead rows, the newer file times."""
+        found = {layout.segment(segment.id) for segment in self.segments}
+        found |= {layout.segment(item.id) / item.deleted.name for item in self.segments if item.deleted}
+        return found | {layout.root / self.touched.name} if self.touched else found
 
-def read_manifest(layout: Layout) -> Manifest:
-    """The newest manifest.
+
+def read_manifest(layout: Layout, generation: int | None = None) -> Manifest:
+    """The manifest of a generation, or the newest one.
 
     Raises:
         CollectionNotFound: there is none.
         CorruptCollection: it cannot be understood, or is of a newer format.
     """
-    generations = layout.generations()
+    generations = layout.generations() if generation is None else [generation]
     if not generations:
         raise CollectionNotFound(
             f"there is no collection {layout.name!r} in {layout.root.parent}",
@@ -81,12 +89,23 @@ def read_manifest(layout: Layout) -> Manifest:
         ) from error
 
 
+def kept_manifests(layout: Layout) -> list[Manifest]:
+    """The manifests that a reader may be about to open; one that cannot be read is of no use to any."""
+    found: list[Manifest] = []
+    for generation in layout.generations()[:KEPT_MANIFESTS]:
+        with contextlib.suppress(CorruptCollection):
+            found.append(read_manifest(layout, generation))
+    return found
+
+
 def write_manifest(layout: Layout, manifest: Manifest) -> None:
     """Commits `manifest`; older ones than the last few are removed. Raises StorageUnwritable."""
     content = json.dumps(dataclasses.asdict(manifest), ensure_ascii=False, indent=1).encode()
     write_atomic(layout.manifest(manifest.generation), content)
     for generation in layout.generations()[KEPT_MANIFESTS:]:
-        layout.manifest(generation).unlink(missing_ok=True)
+        # It is committed: what cannot be tidied up now is tidied up at the next commit.
+        with contextlib.suppress(OSError):
+            layout.manifest(generation).unlink(missing_ok=True)
 
 
 def _from_json(content: dict[str, Any]) -> Manifest:

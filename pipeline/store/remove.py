@@ -22,7 +22,7 @@ def remove_collection(layout: Layout) -> None:
     lock = WriterLock(layout.lock)
     try:
         with writing(layout.root):
-            for manifest in layout.root.glob("manifest-*.json"):
+            for manifest in sorted(layout.root.glob("manifest-*.json")):
                 manifest.unlink()
             shutil.rmtree(layout.root)
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,12 @@ from pipeline.embed.known import split_tag
 from pipeline.errors import CollectionNotFound, CorruptCollection, DimensionMismatch, ModelMismatch
 from pipeline.store.files import check_file, map_table
 from pipeline.store.layout import Layout
-from pipeline.store.manifest import Manifest, read_manifest
+from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
 from pipeline.store.segment import Segment, StoredDocument
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 READ_ATTEMPTS = 3
@@ -25,37 +25,42 @@ READ_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A manifest with its segments opened."""
+    """A manifest with its segments opened; `touched` has the newer file times: columns path, size and mtime_ns."""
 
     layout: Layout
     manifest: Manifest
     segments: tuple[Segment, ...]
+    touched: pa.Table | None
 
     @classmethod
-    def open(cls, layout: Layout) -> Snapshot:
-        """The newest state of a collection.
+    def open(cls, layout: Layout, previous: Snapshot | None = None) -> Snapshot:
+        """The newest state of a collection; what `previous` has opened of it is not opened again.
 
         Raises:
             CollectionNotFound: there is none of that name.
             CorruptCollection: a file is missing, cut or altered, or of another format.
         """
         for attempt in range(READ_ATTEMPTS):
-            manifest = read_manifest(layout)
+            newest = layout.generations()[:1]
             try:
-                return cls.at(layout, manifest)
+                return cls.at(layout, read_manifest(layout), previous)
             except CorruptCollection:
-                superseded = layout.generations()[:1] != [manifest.generation]
+                # A writer may have removed what has been superseded since it was looked for.
+                superseded = layout.generations()[:1] != newest
                 if not superseded or attempt == READ_ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
 
     @classmethod
-    def at(cls, layout: Layout, manifest: Manifest) -> Snapshot:
-        segments = tuple(
-            Segment(layout, record, model=manifest.model.name, dimension=manifest.model.dimension)
-            for record in manifest.segments
-        )
-        return cls(layout=layout, manifest=manifest, segments=segments)
+    def at(cls, layout: Layout, manifest: Manifest, previous: Snapshot | None = None) -> Snapshot:
+        """The state that a manifest describes. Raises CorruptCollection."""
+        if previous is not None and (previous.layout, previous.manifest) == (layout, manifest):
+            return previous
+        same = previous is not None and (previous.layout, previous.manifest.model) == (layout, manifest.model)
+        opened = {segment.id: segment for segment in previous.segments} if previous is not None and same else {}
+        segments = tuple(_segment(layout, manifest, record, opened.get(record.id)) for record in manifest.segments)
+        touched = map_table(check_file(layout.root, manifest.touched, checksum=True)) if manifest.touched else None
+        return cls(layout=layout, manifest=manifest, segments=segments, touched=touched)
 
     @property
     def name(self) -> str:
@@ -72,7 +77,10 @@ class Snapshot:
             )
 
     def require_identity(self, identity: ModelIdentity) -> None:
-        """Raises DimensionMismatch or ModelMismatch if the server has another model under the same name."""
+        """Raises DimensionMismatch or ModelMismatch if the model of the same name gives other vectors now.
+
+        It may be another one on the server, or be given other prefixes.
+        """
         recorded = self.manifest.model
         if recorded.dimension != identity.dimension:
             raise DimensionMismatch(
@@ -87,17 +95,44 @@ class Snapshot:
                 f"(digest {identity.digest[:12]}, was {recorded.digest[:12]})",
                 hint="use the server it was built with, or index the documents into a new collection (-c NAME)",
             )
+        for kind in ("query_prefix", "document_prefix"):
+            was, now = getattr(recorded, kind), getattr(identity, kind)
+            if was != now:
+                raise ModelMismatch(
+                    f"collection {self.name!r} was built with the {kind.replace('_', ' ')} {was!r} "
+                    f"for model {recorded.name!r}, which now has {now!r}",
+                    hint="use the release and settings it was built with, or index into a new collection (-c NAME)",
+                )
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every live document, with the file times that were seen last."""
-        touched = self.touched
         for segment in self.segments:
-            dead = set(segment.deleted.documents)
-            for position, document in enumerate(segment.documents):
-                if position in dead:
-                    continue
-                size, mtime_ns = touched.get(document.row.path, (document.row.size, document.row.mtime_ns))
-                yield replace(document, row=replace(document.row, size=size, mtime_ns=mtime_ns))
+            sizes, times = self.times(segment)
+            live = set(segment.live_documents.tolist())
+            for document in segment.stored_documents():
+                if (at := document.position) in live:
+                    row = replace(document.row, size=int(sizes[at]), mtime_ns=int(times[at]))
+                    yield replace(document, row=row)
+
+    def times(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Size and `mtime_ns`, as they were seen last, of every document of a segment by position."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy
+        import pyarrow.compute as pc  # noqa: PLC0415 - heavy
+
+        columns = ("path", "size", "mtime_ns")
+        schema = pa.schema(zip(columns, (pa.string(), pa.int64(), pa.int64()), strict=True))
+        table = pa.Table.from_batches(segment.document_batches(*columns), schema).select(columns)
+        sizes, times = table.column("size").to_numpy().copy(), table.column("mtime_ns").to_numpy().copy()
+        if self.touched is not None:
+            newest = self.touched.column("path").combine_chunks()
+            places = pc.index_in(  # pyright: ignore[reportAttributeAccessIssue] - pyarrow makes it when it is imported
+                table.column("path"), value_set=newest
+            )
+            rows = pc.fill_null(places, -1).to_numpy()
+            newer = rows >= 0
+            sizes[newer] = self.touched.column("size").to_numpy()[rows[newer]]
+            times[newer] = self.touched.column("mtime_ns").to_numpy()[rows[newer]]
+        return sizes, times
 
     def vector_of(self, content_hash: bytes) -> NDArray[np.float32] | None:
         """The stored vector of a text with this hash, shape (dimension,), or None."""
@@ -107,16 +142,20 @@ class Snapshot:
                 return segment.vectors[row]
         return None
 
-    @cached_property
-    def touched(self) -> dict[str, tuple[int, int]]:
-        if self.manifest.touched is None:
-            return {}
-        path = check_file(self.layout.root, self.manifest.touched, checksum=True)
-        table = map_table(path).to_pydict()
-        return {
-            document: (size, mtime_ns)
-            for document, size, mtime_ns in zip(table["path"], table["size"], table["mtime_ns"], strict=True)
-        }
+    def segment_of(self, document: StoredDocument) -> Segment:
+        return next(segment for segment in self.segments if segment.id == document.segment)
+
+
+def _segment(layout: Layout, manifest: Manifest, record: SegmentRecord, opened: Segment | None) -> Segment:
+    if opened is not None and opened.record == record:
+        return opened
+    return Segment(
+        layout,
+        record,
+        model=manifest.model.name,
+        dimension=manifest.model.dimension,
+        verified=opened is not None and opened.record.files == record.files,
+    )
 
 
 def collection_names(home: Path) -> list[str]:
@@ -124,14 +163,21 @@ def collection_names(home: Path) -> list[str]:
     folder = home / "collections"
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if Layout(entry).generations())
+    return sorted(entry.name for entry in folder.iterdir() if _is_collection(entry))
 
 
-def require_collection(home: Path, name: str) -> Snapshot:
-    """Opens a collection; the error for a missing one names those that exist."""
+def _is_collection(folder: Path) -> bool:
+    try:
+        return bool(Layout(folder).generations())
+    except CorruptCollection:
+        return True
+
+
+def require_collection(home: Path, name: str, previous: Snapshot | None = None) -> Snapshot:
+    """`Snapshot.open` by name; the error for a missing collection names those that exist."""
     layout = Layout.of(home, name)
     try:
-        return Snapshot.open(layout)
+        return Snapshot.open(layout, previous)
     except CollectionNotFound as error:
         if existing := collection_names(home):
             error.hint = f"collections here: {', '.join(existing)}; choose one with -c NAME"

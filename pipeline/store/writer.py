@@ -6,20 +6,22 @@ manifest is in place nothing has changed; afterwards everything has.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
 from pipeline.embed.identity import ModelIdentity
-from pipeline.errors import CollectionNotFound
+from pipeline.errors import CollectionNotFound, PipelineError
+from pipeline.store.builder import SegmentBuilder
 from pipeline.store.files import FileRecord, make_folder, sync_folder, write_table, writing
 from pipeline.store.layout import Layout
 from pipeline.store.lock import WriterLock
-from pipeline.store.manifest import Manifest, read_manifest, write_manifest
-from pipeline.store.segment import DeletedRows, SegmentBuilder, StoredDocument
+from pipeline.store.manifest import Manifest, SegmentRecord, kept_manifests, read_manifest, write_manifest
+from pipeline.store.segment import DeletedRows, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
 
@@ -34,6 +36,7 @@ class CollectionWriter:
         self.layout = layout
         make_folder(layout.segments)
         self._lock = WriterLock(layout.lock)
+        self.snapshot: Snapshot | None = None
         try:
             self.snapshot = self._open()
             self._remove_leftovers()
@@ -48,23 +51,26 @@ class CollectionWriter:
         self.close()
 
     def close(self) -> None:
-        if self.snapshot is None:
-            shutil.rmtree(self.layout.root, ignore_errors=True)
-        self._lock.release()
+        try:
+            if not self.layout.generations():
+                shutil.rmtree(self.layout.root, ignore_errors=True)
+        finally:
+            self._lock.release()
 
     def create(self, model: ModelIdentity, chunker: dict[str, Any]) -> Snapshot:
-        """Commits an empty collection for `model`."""
+        """Commits an empty collection for `model`. Raises StorageUnwritable."""
         now = _now()
-        return self._switch(
-            Manifest(
-                generation=1,
-                model=model,
-                chunker=chunker,
-                created=now,
-                updated=now,
-                written_by=f"pipeline {VERSION}",
+        with self._going_back_on_failure():
+            return self._switch(
+                Manifest(
+                    generation=1,
+                    model=model,
+                    chunker=chunker,
+                    created=now,
+                    updated=now,
+                    written_by=f"pipeline {VERSION}",
+                )
             )
-        )
 
     def commit(
         self,
@@ -75,84 +81,123 @@ class CollectionWriter:
     ) -> Snapshot:
         """Makes what `builder` holds part of the collection and `retired` no longer so, in one step.
 
-        `touched` gives newer (size, mtime_ns) by path for documents whose content has not changed.
+        `touched` gives newer (size, mtime_ns) by path for documents whose content has not changed. Raises
+        StorageUnwritable, and leaves the collection as it was.
         """
         if self.snapshot is None:
             raise CollectionNotFound(f"collection {self.layout.name!r} has not been created")
         old = self.snapshot.manifest
         generation = old.generation + 1
-        segments = list(old.segments)
-        for segment_id, dead in _by_segment(retired).items():
-            position = next(index for index, record in enumerate(segments) if record.id == segment_id)
-            segment = self.snapshot.segments[position]
-            rows = sorted({*segment.deleted.rows, *(row for item in dead for row in _rows(item))})
-            ids = {item.row.document_id for item in dead}
-            documents = {index for index, item in enumerate(segment.documents) if item.row.document_id in ids}
-            deleted = DeletedRows(rows=rows, documents=sorted({*segment.deleted.documents, *documents}))
-            record = deleted.write(self.layout.deleted(segment_id, generation))
-            segments[position] = replace(segments[position], deleted=record, deleted_rows=len(rows))
-        if builder.documents:
-            segments.append(builder.write(self.layout, f"{generation:08d}"))
-        return self._switch(
-            replace(
-                old,
-                generation=generation,
-                segments=tuple(segments),
-                touched=self._write_touched(touched, generation) if touched else old.touched,
-                updated=_now(),
-                written_by=f"pipeline {VERSION}",
+        retired = list(retired)
+        with self._going_back_on_failure():
+            segments = self._with_dead(retired, generation)
+            if builder.documents:
+                segments.append(builder.write(self.layout, f"{generation:08d}"))
+            # What is newly written or gone has no newer time than its row says.
+            settled = {document.row.path for document in retired} | builder.live_paths
+            return self._switch(
+                replace(
+                    old,
+                    generation=generation,
+                    segments=tuple(segments),
+                    touched=self._write_touched(touched or {}, settled, generation),
+                    updated=_now(),
+                    written_by=f"pipeline {VERSION}",
+                )
             )
-        )
 
-    def _switch(self, manifest: Manifest) -> Snapshot:
-        write_manifest(self.layout, manifest)
-        self.snapshot = Snapshot.at(self.layout, manifest)
-        return self.snapshot
+    def _with_dead(self, retired: Iterable[StoredDocument], generation: int) -> list[SegmentRecord]:
+        """The segments' records, once the lists of dead rows of those that change have been written."""
+        assert self.snapshot is not None
+        gone = _by_segment(retired)
+        records: list[SegmentRecord] = []
+        for segment in self.snapshot.segments:
+            record = segment.record
+            if segment.id in gone:
+                dead = segment.deleted.joined(gone[segment.id])
+                file = dead.write(self.layout.deleted(segment.id, generation))
+                record = replace(record, deleted=file, deleted_rows=len(dead.rows))
+            records.append(record)
+        return records
 
-    def _open(self) -> Snapshot | None:
-        try:
-            return Snapshot.at(self.layout, read_manifest(self.layout))
-        except CollectionNotFound:
-            return None
-
-    def _remove_leftovers(self) -> None:
-        """Segments that a killed writer left: no manifest has ever named them."""
-        named = {record.id for record in self.snapshot.manifest.segments} if self.snapshot else set[str]()
-        for folder in self.layout.segments.iterdir():
-            if folder.name not in named:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _write_touched(self, touched: Mapping[str, tuple[int, int]], generation: int) -> FileRecord:
+    def _write_touched(
+        self, touched: Mapping[str, tuple[int, int]], settled: set[str], generation: int
+    ) -> FileRecord | None:
+        """The newer file times after a commit: without those of `settled` paths, and with those of `touched`."""
         import pyarrow as pa  # noqa: PLC0415 - heavy
+        import pyarrow.compute as pc  # noqa: PLC0415 - heavy
 
         assert self.snapshot is not None
-        merged = {**self.snapshot.touched, **touched}
-        path = self.layout.touched(generation)
-        record = write_table(
-            path,
-            pa.table(
-                {
-                    "path": pa.array(list(merged), pa.string()),
-                    "size": pa.array([size for size, _ in merged.values()], pa.int64()),
-                    "mtime_ns": pa.array([mtime_ns for _, mtime_ns in merged.values()], pa.int64()),
-                }
-            ),
-            compressed=True,
+        added = {path: times for path, times in touched.items() if path not in settled}
+        table = pa.table(
+            {
+                "path": pa.array(list(added), pa.string()),
+                "size": pa.array([size for size, _ in added.values()], pa.int64()),
+                "mtime_ns": pa.array([mtime_ns for _, mtime_ns in added.values()], pa.int64()),
+            }
         )
+        if (old := self.snapshot.touched) is not None:
+            replaced = pa.array([*settled, *added], pa.string())
+            kept = old.filter(~pc.field("path").isin(replaced))
+            if not added and kept.num_rows == old.num_rows:
+                return self.snapshot.manifest.touched
+            table = pa.concat_tables([kept, table])
+        if not table.num_rows:
+            return None
+        path = self.layout.touched(generation)
+        record = write_table(path, table, compressed=False)
         with writing(path):
             sync_folder(path.parent)
         return record
 
+    def _switch(self, manifest: Manifest) -> Snapshot:
+        write_manifest(self.layout, manifest)
+        self.snapshot = Snapshot.at(self.layout, manifest, self.snapshot)
+        return self.snapshot
 
-def _by_segment(documents: Iterable[StoredDocument]) -> dict[str, list[StoredDocument]]:
+    def _open(self) -> Snapshot | None:
+        try:
+            return Snapshot.at(self.layout, read_manifest(self.layout), self.snapshot)
+        except CollectionNotFound:
+            return None
+
+    @contextlib.contextmanager
+    def _going_back_on_failure(self) -> Generator[None]:
+        """After a failure the writer stands where the disk does, whatever of the commit has come that far."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(PipelineError):
+                self.snapshot = self._open()
+                self._remove_leftovers()
+            raise
+
+    def _remove_leftovers(self) -> None:
+        """What no manifest names: left by a commit that failed or a writer that was killed, or superseded."""
+        kept = kept_manifests(self.layout) + ([self.snapshot.manifest] if self.snapshot else [])
+        named = {path for manifest in kept for path in manifest.names(self.layout)}
+        for path in self.layout.removable():
+            if path in named:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                # A leftover does no harm: not being able to remove it is no reason to fail.
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _by_segment(documents: Iterable[StoredDocument]) -> dict[str, DeletedRows]:
     grouped: defaultdict[str, list[StoredDocument]] = defaultdict(list)
     for document in documents:
         grouped[document.segment].append(document)
-    return grouped
-
-
-def _rows(document: StoredDocument) -> range:
-    return range(document.first_row, document.first_row + document.rows)
+    return {
+        segment: DeletedRows.of(
+            [row for item in dead for row in range(item.first_row, item.first_row + item.rows)],
+            [item.position for item in dead],
+        )
+        for segment, dead in grouped.items()
+    }
 
 
 def _now() -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,106 @@ def test_touched_times_replace_recorded_ones(layout: Layout) -> None:
     assert times == {"/a": (7, 70), "/b": (8, 80)}
 
 
+def test_newer_times_end_with_the_document_they_belong_to(layout: Layout) -> None:
+    """A document that is replaced or retired has no newer time any more, and with the last one the file goes."""
+    commit_two(layout)
+    with CollectionWriter(layout) as writer:
+        snapshot = writer.commit(SegmentBuilder(DIMENSION), touched={"/a": (7, 70), "/b": (8, 80)})
+        old = {item.row.path: item for item in snapshot.documents()}
+        snapshot = writer.commit(built(("/a", ["new"]), seed=5), retired=[old["/a"]])
+        assert {item.row.path: item.row.mtime_ns for item in snapshot.documents()} == {"/a": 1, "/b": 80}
+        assert snapshot.touched is not None
+        assert snapshot.touched.to_pylist() == [{"path": "/b", "size": 8, "mtime_ns": 80}]
+        snapshot = writer.commit(SegmentBuilder(DIMENSION), retired=[old["/b"]])
+        assert snapshot.touched is None
+        assert snapshot.manifest.touched is None
+
+
+def test_commit_that_changes_no_times_keeps_their_file(layout: Layout) -> None:
+    """Newer times are written again only when there is something to change about them."""
+    commit_two(layout)
+    with CollectionWriter(layout) as writer:
+        before = writer.commit(SegmentBuilder(DIMENSION), touched={"/a": (7, 70)}).manifest.touched
+        assert writer.commit(built(("/c", ["four"]), seed=5)).manifest.touched == before
+
+
+def test_next_writer_removes_what_is_superseded(layout: Layout) -> None:
+    """Lists of dead rows and newer times that neither kept manifest names go; a snapshot in use shows what it did."""
+    commit_two(layout)
+    with CollectionWriter(layout) as writer:
+        writer.commit(built(("/c", ["four"]), ("/d", ["five"]), ("/e", ["six"]), seed=5), touched={"/a": (7, 70)})
+        for number, path in enumerate(["/b", "/c", "/d"]):
+            assert writer.snapshot is not None
+            gone = next(item for item in writer.snapshot.documents() if item.row.path == path)
+            reader = writer.snapshot if number else None
+            writer.commit(SegmentBuilder(DIMENSION), retired=[gone], touched={"/e": (number, number)})
+            if number == 1:
+                old = reader
+    assert sorted(path.name for path in layout.removable() if path.suffix) == [
+        "deleted-00000004.arrow",
+        "deleted-00000005.arrow",
+        "deleted-00000006.arrow",
+        "touched-00000003.arrow",
+        "touched-00000004.arrow",
+        "touched-00000005.arrow",
+        "touched-00000006.arrow",
+    ]
+    with CollectionWriter(layout):
+        pass
+    assert sorted(path.name for path in layout.removable() if path.suffix) == [
+        "deleted-00000004.arrow",
+        "deleted-00000005.arrow",
+        "deleted-00000006.arrow",
+        "touched-00000005.arrow",
+        "touched-00000006.arrow",
+    ]
+    assert old is not None
+    assert {item.row.path: item.row.mtime_ns for item in old.documents()} == {"/a": 70, "/c": 1, "/d": 1, "/e": 0}
+    assert {item.row.path for item in Snapshot.open(layout).documents()} == {"/a", "/e"}
+
+
+def test_writer_goes_on_after_a_commit_that_failed(layout: Layout) -> None:
+    """A commit that fails at the manifest leaves nothing behind, and the same work can be committed again."""
+    commit_two(layout)
+    obstacle = layout.root / ".manifest-00000003.json.tmp"
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        a = next(item for item in writer.snapshot.documents() if item.row.path == "/a")
+        builder = built(("/c", ["four"]), seed=5)
+        obstacle.mkdir()
+        with pytest.raises(StorageUnwritable, match=r"manifest-00000003\.json: Is a directory"):
+            writer.commit(builder, retired=[a], touched={"/b": (8, 80)})
+        assert [path.name for path in layout.removable()] == ["00000002"]
+        assert Snapshot.open(layout).manifest.live_rows == 3
+        obstacle.rmdir()
+        writer.commit(builder, retired=[a], touched={"/b": (8, 80)})
+    assert {item.row.path: item.row.mtime_ns for item in Snapshot.open(layout).documents()} == {"/b": 80, "/c": 1}
+
+
+def test_document_that_cannot_be_added_adds_nothing(layout: Layout) -> None:
+    """A vector of another dimension, or one too few, leaves the segment in the making as it was."""
+    builder = built(("/a", ["one", "two"]))
+    chunks = [make.chunk("three"), make.chunk("four")]
+    vectors = list(make.unit_rows(1, DIMENSION))
+    with pytest.raises(DimensionMismatch, match="8 dimensions, this has 4"):
+        builder.add(make.document_row("/b"), chunks, [*vectors, *make.unit_rows(1, 4)])
+    with pytest.raises(ValueError, match="2 chunks with 1 vectors"):
+        builder.add(make.document_row("/b"), chunks, vectors)
+    assert (builder.rows, len(builder.documents)) == (2, 1)
+    assert builder.vector_of(make.chunk("three").content_hash) is None
+
+
+def test_document_without_chunks_is_stored(layout: Layout) -> None:
+    """A segment may hold documents and not one vector."""
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(DIMENSION), {})
+        writer.commit(built(("/empty", [])))
+    snapshot = Snapshot.open(layout)
+    assert [(item.row.path, item.rows) for item in snapshot.documents()] == [("/empty", 0)]
+    assert snapshot.segments[0].vectors.shape == (0, DIMENSION)
+    assert snapshot.vector_of(make.chunk("one").content_hash) is None
+
+
 def test_second_writer_is_told_who_holds_the_lock(layout: Layout) -> None:
     """A collection that is being written to refuses another writer and names the first."""
     with CollectionWriter(layout) as writer:
@@ -214,6 +315,15 @@ def test_other_model_or_digest_is_refused(layout: Layout) -> None:
         snapshot.require_identity(make.identity(DIMENSION, digest="other"))
     with pytest.raises(DimensionMismatch, match="8 dimensions, this has 16"):
         snapshot.require_identity(make.identity(16))
+
+
+@pytest.mark.parametrize("kind", ["query_prefix", "document_prefix"])
+def test_other_prefixes_are_refused(layout: Layout, kind: str) -> None:
+    """Vectors of texts with another prefix are never mixed with those that are there."""
+    snapshot = commit_two(layout)
+    snapshot.require_identity(make.identity(DIMENSION))
+    with pytest.raises(ModelMismatch, match=f"{kind.replace('_', ' ')} '' for model 'all-minilm', which now has 'q: '"):
+        snapshot.require_identity(replace(make.identity(DIMENSION), **{kind: "q: "}))
 
 
 def test_names_that_are_no_file_names_are_refused(tmp_path: Path) -> None:

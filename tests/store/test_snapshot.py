@@ -1,0 +1,176 @@
+"""Opening: races with a writer, what is not opened again, what is not read again, damage that is noticed."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.collection import Collection
+from pipeline.config import Config
+from pipeline.errors import CorruptCollection
+from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, collection_names
+from tests import make
+
+DIMENSION = 8
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout.of(tmp_path, "notes")
+
+
+def built(*paths: str) -> SegmentBuilder:
+    builder = SegmentBuilder(DIMENSION)
+    for path in paths:
+        builder.add(make.document_row(path), [make.chunk(path)], list(make.unit_rows(1, DIMENSION)))
+    return builder
+
+
+def commit(layout: Layout, *paths: str) -> Snapshot:
+    with CollectionWriter(layout) as writer:
+        if writer.snapshot is None:
+            writer.create(make.identity(DIMENSION), {})
+        return writer.commit(built(*paths))
+
+
+def retire(layout: Layout, path: str) -> Snapshot:
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        gone = [item for item in writer.snapshot.documents() if item.row.path == path]
+        return writer.commit(SegmentBuilder(DIMENSION), retired=gone)
+
+
+def settle(layout: Layout) -> None:
+    """Makes every file look as if it had been written a minute ago."""
+    for path in layout.root.rglob("*.arrow"):
+        long_ago = path.stat().st_mtime_ns - 60 * 10**9
+        os.utime(path, ns=(long_ago, long_ago))
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose checksum is computed, with their folders."""
+    names: list[str] = []
+    real = hashlib.file_digest
+
+    def listening(file: Any, digest: Any) -> Any:
+        names.append("/".join(Path(file.name).parts[-2:]))
+        return real(file, digest)
+
+    monkeypatch.setattr(hashlib, "file_digest", listening)
+    return names
+
+
+def test_commits_between_listing_and_reading_are_no_damage(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest that was the newest a moment ago may be gone by now: the collection is read again."""
+    commit(layout, "/a")
+    real, racing = Layout.generations, True
+
+    def generations(self: Layout) -> list[int]:
+        nonlocal racing
+        found = real(self)
+        if racing:
+            racing = False
+            for number in range(3):
+                commit(layout, f"/{number}")
+            # The reader lists, a writer commits three times, and only then the reader reads what it has listed.
+            racing = len(calls) < 1
+            calls.append(found)
+        return found
+
+    calls: list[list[int]] = []
+    monkeypatch.setattr(Layout, "generations", generations)
+    snapshot = Snapshot.open(layout)
+    assert len(calls) == 2
+    assert len(list(snapshot.documents())) == 7
+
+
+def test_damage_is_told_from_a_race(layout: Layout) -> None:
+    """A manifest that cannot be read while no writer is at work is damage."""
+    commit(layout, "/a")
+    layout.manifest(2).write_bytes(b"{")
+    with pytest.raises(CorruptCollection, match="manifest-00000002"):
+        Snapshot.open(layout)
+
+
+def test_commit_reads_only_what_is_new(layout: Layout, hashed: list[str]) -> None:
+    """Segments that stand as they stood are not opened again, and of one with new dead rows only those are read."""
+    commit(layout, "/a", "/b")
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        first = writer.snapshot.segments[0]
+        a = next(item for item in writer.snapshot.documents() if item.row.path == "/a")
+        hashed.clear()
+        snapshot = writer.commit(built("/c"))
+        assert snapshot.segments[0] is first
+        assert {name.split("/")[0] for name in hashed} <= {"00000003", ".00000003.tmp"}
+        hashed.clear()
+        snapshot = writer.commit(SegmentBuilder(DIMENSION), retired=[a])
+        assert set(hashed) == {"00000002/deleted-00000004.arrow"}
+    assert snapshot.segments[0].live_mask.tolist() == [False, True]
+    assert snapshot.segments[1].live_mask.tolist() == [True]
+
+
+def test_files_are_hashed_once_in_a_process(layout: Layout, hashed: list[str]) -> None:
+    """Opening again costs a stat a file, though nothing of the first opening is at hand."""
+    commit(layout, "/a")
+    settle(layout)
+    hashed.clear()
+    Snapshot.open(layout)
+    assert sorted(set(hashed)) == [
+        "00000002/documents.arrow",
+        "00000002/hashes.arrow",
+        "00000002/passages.arrow",
+        "00000002/vectors.arrow",
+    ]
+    hashed.clear()
+    Snapshot.open(layout)
+    assert hashed == []
+
+
+def test_damage_is_noticed_though_size_and_time_are_as_before(layout: Layout) -> None:
+    """A file that was altered after it was verified is verified again, even if it carries its old time."""
+    commit(layout, "/a")
+    settle(layout)
+    Snapshot.open(layout)
+    path = layout.segment("00000002") / "vectors.arrow"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+    with pytest.raises(CorruptCollection, match=r"vectors\.arrow"):
+        Snapshot.open(layout)
+
+
+def test_collection_is_opened_again_only_where_it_has_changed(layout: Layout, tmp_path: Path) -> None:
+    """A library user who asks many times opens once; a commit is seen, and so is a collection made anew."""
+    commit(layout, "/a")
+    collection = Collection("notes", Config(home=tmp_path))
+    first = collection.snapshot
+    assert collection.snapshot is first
+    commit(layout, "/b")
+    second = collection.snapshot
+    assert second.segments[0] is first.segments[0]
+    assert [item.row.path for item in second.documents()] == ["/a", "/b"]
+    third = retire(layout, "/a")
+    assert collection.snapshot.manifest == third.manifest
+    assert [item.row.path for item in collection.snapshot.documents()] == ["/b"]
+    shutil.rmtree(layout.root)
+    commit(layout, "/x")
+    commit(layout, "/y")
+    commit(layout, "/z")
+    assert collection.snapshot.manifest.generation == third.manifest.generation
+    assert [item.row.path for item in collection.snapshot.documents()] == ["/x", "/y", "/z"]
+
+
+def test_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(layout: Layout, tmp_path: Path) -> None:
+    """Where manifests cannot be looked for is damage: a writer would remove what no manifest names."""
+    layout.root.parent.mkdir()
+    layout.root.symlink_to(layout.root)
+    with pytest.raises(CorruptCollection, match="cannot be read: Too many levels of symbolic links"):
+        layout.generations()
+    assert collection_names(tmp_path) == ["notes"]
