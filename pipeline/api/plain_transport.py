@@ -6,6 +6,7 @@ In: httpx requests to `http://` addresses. Out: httpx responses. Measured by `be
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import select
 import socket
@@ -23,10 +24,14 @@ Timeouts = dict[str, float | None]
 
 
 class PlainTransport(httpx.BaseTransport):
-    """Keeps connections for reuse, each used by one request at a time; may be shared by threads."""
+    """Keeps connections for reuse, each used by one request at a time; may be shared by threads.
+
+    Closing it ends requests that are under way with an error, in whatever thread they wait.
+    """
 
     def __init__(self) -> None:
         self._idle: list[http.client.HTTPConnection] = []
+        self._busy: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
         self._closed = False
 
@@ -40,7 +45,7 @@ class PlainTransport(httpx.BaseTransport):
                 _set_timeout(connection, timeouts.get("read"))
                 reply = connection.getresponse()
         except BaseException:
-            connection.close()
+            self.give_up(connection)
             raise
         return httpx.Response(
             reply.status,
@@ -52,31 +57,47 @@ class PlainTransport(httpx.BaseTransport):
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
+            busy = list(self._busy)
         for connection in idle:
             connection.close()
+        for connection in busy:
+            # A thread that waits in it is woken by that, and closes it.
+            with contextlib.suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def give_back(self, connection: http.client.HTTPConnection) -> None:
         """A connection whose reply has been read whole may be used again."""
         with self._lock:
+            self._busy.discard(connection)
             if not self._closed and len(self._idle) < IDLE_CONNECTIONS:
                 self._idle.append(connection)
                 return
+        connection.close()
+
+    def give_up(self, connection: http.client.HTTPConnection) -> None:
+        """A connection that is broken, or whose reply nobody reads to its end."""
+        with self._lock:
+            self._busy.discard(connection)
         connection.close()
 
     def _connection(self, request: httpx.Request, timeouts: Timeouts) -> http.client.HTTPConnection:
         while True:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
+                if connection is not None:
+                    self._busy.add(connection)
             if connection is None:
                 break
             if _is_alive(connection):
                 return connection
-            connection.close()
+            self.give_up(connection)
         url = request.url
         connection = http.client.HTTPConnection(url.host, url.port or 80, timeout=timeouts.get("connect"))
         with _mapped(request, httpx.ConnectTimeout, httpx.ConnectError):
             connection.connect()
             connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with self._lock:
+            self._busy.add(connection)
         return connection
 
 
@@ -109,7 +130,7 @@ class _Body(httpx.SyncByteStream):
         if whole:
             self._transport.give_back(self._connection)
         else:
-            self._connection.close()
+            self._transport.give_up(self._connection)
 
 
 def _send(connection: http.client.HTTPConnection, request: httpx.Request, timeouts: Timeouts) -> None:

@@ -54,7 +54,9 @@ FULL: dict[str, Call[Any] | StreamCall[Any]] = {
     "POST /api/chat": endpoints.chat_stream(
         "m", [{"role": "user", "content": "c"}], {**GENERATING, "tools": [{"type": "function", "function": {}}]}
     ),
-    "POST /api/embed": endpoints.embed("m", ["a"], truncate=True, dimensions=3, keep_alive="5m", options={"num_ctx": 9}),
+    "POST /api/embed": endpoints.embed(
+        "m", ["a"], truncate=True, dimensions=3, keep_alive="5m", options={"num_ctx": 9}
+    ),
     "GET /api/tags": endpoints.tags(),
     "GET /api/ps": endpoints.ps(),
     "POST /api/show": endpoints.show("m", verbose=True, system="s", options={"num_ctx": 9}),

@@ -1,13 +1,22 @@
 """Streamed replies: any split of bytes, errors in the middle, early ends."""
 
 import asyncio
+import threading
 import time
 from typing import Any
 
 import pytest
 
-from pipeline.api import AsyncClient, Client
-from pipeline.errors import BadReply, ModelNotFound, ServerError, ServerTimeout, StreamInterrupted
+from pipeline.api import AsyncClient, Client, RetryPolicy
+from pipeline.errors import (
+    BadReply,
+    ModelNotFound,
+    PipelineError,
+    ServerError,
+    ServerTimeout,
+    ServerUnreachable,
+    StreamInterrupted,
+)
 from tests.api.conftest import Ask
 from tests.api.scripted_server import Answer, Script, lines
 
@@ -125,3 +134,24 @@ def test_closing_an_async_stream_early(script: Script) -> None:
             await asyncio.to_thread(wait_for_broken_pipe, script)
 
     asyncio.run(read_one())
+
+
+def test_closing_the_client_wakes_who_waits(script: Script) -> None:
+    """A thread that waits for a reply when the client is closed ends with an error, and does not wait for it."""
+    script.answers = [Answer(pieces=(b"{}",), delay=30)]
+    client = Client(script.url, retry=RetryPolicy.none(), timeout=60)
+    errors: list[PipelineError] = []
+
+    def wait() -> None:
+        try:
+            client.version()
+        except PipelineError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    while not script.asked:
+        time.sleep(0.01)
+    client.close()
+    thread.join(10)
+    assert [type(error) for error in errors] == [ServerUnreachable]
