@@ -140,11 +140,12 @@ def index_paths(
 ) -> IndexReport:
     """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
 
-    Documents of the collection that lie outside `paths` are left alone. `report` may be given to see how far a run
+    Documents of the collection that lie outside `paths` are left alone; with `allow_empty` a path may be gone, and its
+    documents go with it. `report` may be given to see how far a run
     came that ends with an error.
 
     Raises:
-        UsageError: a path does not exist.
+        UsageError: a path does not exist (unless `allow_empty`), or the chunk size is not possible.
         PipelineError: the paths hold no document at all (unless `allow_empty`), or the server fails for good.
         ModelMismatch: the collection was built with another model, or other chunk settings.
         StorageError: the collection is locked, damaged, or cannot be written.
@@ -152,21 +153,33 @@ def index_paths(
     started = time.perf_counter()
     report = report or IndexReport(collection=layout.name)
     progress = progress or IndexProgress()
-    found = sum(isinstance(item, Found) for item in discover(paths))
+    present = [path for path in paths if not allow_empty or os.path.lexists(path)]
+    found, first_failure = _count(present)
     progress.walked(found)
     if not found and not allow_empty:
         raise PipelineError(
-            f"there is no document to index in {', '.join(str(path) for path in paths)}",
+            f"there is no document to index in {', '.join(str(path) for path in paths)}{first_failure}",
             hint="check the path and the formats listed by `pipeline index --help`; "
             "with --allow-empty, passages of files that are gone are removed",
         )
     with CollectionWriter(layout) as writer:
-        run = _Run(writer, embedder, paths, chunk_tokens=chunk_tokens, progress=progress, report=report)
+        run = _Run(writer, embedder, paths, present, chunk_tokens=chunk_tokens, progress=progress, report=report)
         try:
             run.execute()
         finally:
             report.seconds = round(time.perf_counter() - started, 3)
     return report
+
+
+def _count(paths: Sequence[Path]) -> tuple[int, str]:
+    """How many documents there are, and what is wrong with the first path that cannot be read."""
+    found, failure = 0, ""
+    for item in discover(paths):
+        if isinstance(item, Found):
+            found += 1
+        elif item.is_failure and not failure:
+            failure = f": {item.path}: {item.reason}"
+    return found, failure
 
 
 class _Run:
@@ -175,6 +188,7 @@ class _Run:
         writer: CollectionWriter,
         embedder: Embedder,
         paths: Sequence[Path],
+        present: Sequence[Path],
         *,
         chunk_tokens: int | None,
         progress: IndexProgress,
@@ -183,6 +197,7 @@ class _Run:
         self.writer = writer
         self.embedder = embedder
         self.paths = paths
+        self.present = present
         self.chunk_tokens = chunk_tokens
         self.progress = progress
         self.report = report
@@ -200,6 +215,7 @@ class _Run:
         self.last_commit = time.monotonic()
         if writer.snapshot:
             writer.snapshot.require_model(embedder.model)
+            _stored_settings(writer.snapshot, asked=chunk_tokens)
 
     def execute(self) -> None:
         unclaimed: list[list[Outcome]] = []
@@ -219,7 +235,7 @@ class _Run:
                 self._summarise()
 
     def _chunks_to_embed(self) -> Iterator[Chunk]:
-        for item in discover(self.paths):
+        for item in discover(self.present):
             if isinstance(item, Skipped):
                 self._skip(item)
             elif work := self._look_at(item):
@@ -299,6 +315,11 @@ class _Run:
         counter = token_counter(self.embedder.vocabulary())
         reserved = counter.count(identity.document_prefix) if identity.document_prefix else 0
         limit = identity.context - SPECIAL_TOKENS
+        if self.chunk_tokens is not None and self.chunk_tokens > limit:
+            raise UsageError(
+                f"chunks of {self.chunk_tokens} tokens do not fit: {identity.name!r} takes {limit}",
+                hint=f"--chunk-tokens {limit}, or another model",
+            )
         settings = ChunkSettings(
             max_tokens=min(limit, self.chunk_tokens or DEFAULT_CHUNK_TOKENS), reserved_tokens=reserved
         )
@@ -307,7 +328,7 @@ class _Run:
             snapshot = self.writer.create(identity, asdict(settings))
         else:
             snapshot.require_identity(identity)
-            settings = _stored_settings(snapshot, asked=self.chunk_tokens, limit=limit)
+            settings = _stored_settings(snapshot, asked=self.chunk_tokens)
         self.builder = SegmentBuilder(identity.dimension)
         self.settings, self.counter = settings, counter
         return settings, counter
@@ -472,9 +493,9 @@ class _Run:
         self.report.failures.append(Failure(path=path, error=error.message))
 
 
-def _stored_settings(snapshot: Snapshot, *, asked: int | None, limit: int) -> ChunkSettings:
+def _stored_settings(snapshot: Snapshot, *, asked: int | None) -> ChunkSettings:
     settings = ChunkSettings(**snapshot.manifest.chunker)
-    if asked is not None and min(asked, limit) != settings.max_tokens:
+    if asked is not None and asked != settings.max_tokens:
         raise UsageError(
             f"collection {snapshot.name!r} is chunked to {settings.max_tokens} tokens, not {asked}",
             hint="leave out --chunk-tokens, or index into a new collection (-c NAME)",

@@ -214,6 +214,26 @@ def test_emptied_folder_is_not_taken_for_deletion(bench: Bench) -> None:
     assert bench.texts() == {}
 
 
+def test_reason_is_given_where_nothing_can_be_read(bench: Bench) -> None:
+    """A path that is no document says what it is."""
+    os.mkfifo(bench.docs / "pipe.md")
+    with pytest.raises(PipelineError, match=r"no document to index.*pipe\.md: .*regular"):
+        bench.index()
+
+
+def test_folder_that_is_gone_takes_its_documents_when_asked(bench: Bench) -> None:
+    """A path that no longer exists is a mistake, unless it is said that what was there may go."""
+    bench.write("in/a.txt", "alpha")
+    bench.write("out/b.txt", "beta")
+    bench.index()
+    shutil.rmtree(bench.docs / "in")
+    with pytest.raises(UsageError, match="does not exist") as caught:
+        bench.index(bench.docs / "in")
+    assert "--allow-empty" in caught.value.hint
+    assert bench.index(bench.docs / "in", allow_empty=True).documents.removed == 1
+    assert list(bench.texts()) == ["b.txt"]
+
+
 def test_bad_files_are_reported_and_the_others_indexed(bench: Bench) -> None:
     """Binary, empty and undecodable files are failures with a reason; the good ones are in."""
     bench.write("good.md", "# Good\n\nfine")
@@ -549,8 +569,14 @@ def test_vectors_of_an_unfinished_document_are_kept(bench: Bench) -> None:
 def test_other_chunk_settings_are_refused(bench: Bench) -> None:
     """A collection is chunked one way: another size is an error with the way out."""
     bench.write("a.md", "alpha")
+    with pytest.raises(UsageError, match="5000 tokens do not fit: 'all-minilm' takes 254"):
+        bench.index(chunk_tokens=5000)
     bench.index(chunk_tokens=100)
     bench.write("b.md", "beta")
     with pytest.raises(UsageError, match="chunked to 100 tokens, not 50"):
         bench.index(chunk_tokens=50)
+    (bench.docs / "b.md").unlink()
+    with pytest.raises(UsageError, match="chunked to 100 tokens, not 50"):
+        bench.index(chunk_tokens=50)
+    bench.write("b.md", "beta")
     assert bench.index().documents.added == 1

@@ -27,7 +27,7 @@ from pipeline.ingest import IndexReport
     metavar="N",
     help="Longest chunk, for a new collection.  [default: 256]",
 )
-@click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document is left.")
+@click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document, or no path, is left.")
 @server_options
 @shared_options
 def index(

@@ -66,7 +66,8 @@ def _resolved(path: Path) -> tuple[Path, bool]:
             os.scandir(path).close()  # whether it can be listed
         return path.absolute().resolve(), is_folder
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"{printable(path)} does not exist", hint="check the path") from error
+        hint = "check the path; with --allow-empty, what was indexed of a path that is gone is removed"
+        raise UsageError(f"{printable(path)} does not exist", hint=hint) from error
     except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a loop of links, ValueError: a null character
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(
