@@ -1,19 +1,28 @@
 """Citations: the [n] marks of an answer resolved to passages, missing ones added, impossible ones removed.
 
 In: the text that a model wrote, the passages it was given. Out: the text with marks that all resolve, and Citations
-whose quotes are sentences of the passages.
+whose quotes are sentences of the passages. Code in the text stays as it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pipeline.answer.code import HiddenCode, hide_code
 from pipeline.answer.sentences import sentences, support
 from pipeline.types import Citation, Hit, Passage
 
-MARK = re.compile(r"\s*[\[【](?:source\s*)?(\d+(?:\s*[,;]\s*\d+)*)[\]】]", re.IGNORECASE)
+ONE_MARK = r"[\[【](?:source\s*)?\d+(?:\s*[,;]\s*\d+)*[\]】]"
+MARKS = re.compile(rf"([^\S\n]*)({ONE_MARK}(?:[^\S\n]*{ONE_MARK})*)", re.IGNORECASE)
+ONLY_MARKS = re.compile(rf"\s*(?:{ONE_MARK}\s*)+\.?\s*", re.IGNORECASE)
+PLAIN_MARK = re.compile(r"\s*\[(\d+)\]")
+SENTENCE = re.compile(r"\S.*?(?:[.!?。！？](?:\s*\[\d+\])*(?=\s|$)|(?=\s*$))")
+LEAD = re.compile(r"\s*(?:(?:[-*+•>]|\d{1,9}[.)])\s+)*")
+"""What stands before the text of a line: its indentation, and the signs of quotes and lists."""
+
+INDENTED = re.compile(r" {4}|\t")
 NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
 HEADING = re.compile(r"#{1,6}\s")
 ATTRIBUTED_FROM = 0.6
@@ -34,40 +43,94 @@ def resolve_citations(text: str, passages: Sequence[Passage]) -> CitedText:
 
     A sentence lacks one if it carries no mark, or states numbers that none of the passages it cites has.
     """
+    known = {passage.number for passage in passages}
+    hidden = hide_code(_trimmed(text), passages)
+    marked, unknown = _with_plain_marks(_with_lone_marks_joined(hidden), known)
+    reading = _Reading(passages=passages, hidden=hidden)
+    lines = [reading.cited_line(line) for line in marked.split("\n")]
     by_number = {passage.number: passage for passage in passages}
+    citations = tuple(
+        _citation(by_number[number], " ".join(claims)) for number, claims in sorted(reading.claims.items())
+    )
+    return CitedText(text=_trimmed(hidden.shown("\n".join(lines))), citations=citations, unknown=tuple(unknown))
+
+
+def marks_of(text: str, passages: Sequence[Passage]) -> set[int]:
+    """Numbers of the passages that the model itself cited in `text`."""
+    marked, _ = _with_plain_marks(hide_code(text, passages).text, {passage.number for passage in passages})
+    return {int(number) for number in PLAIN_MARK.findall(marked)}
+
+
+def without_marks(text: str) -> str:
+    return MARKS.sub("", text)
+
+
+def _trimmed(text: str) -> str:
+    """Without blank space at both ends, but for the indentation of a text that begins with indented code."""
+    text = re.sub(r"\A(?:[^\S\n]*\n)+", "", text.rstrip())
+    return text if INDENTED.match(text) else text.lstrip()
+
+
+def _with_lone_marks_joined(hidden: HiddenCode) -> str:
+    """The text with marks that stand in a line of their own at the end of the line before, where that is no code."""
+    joined: list[str] = []
+    for line in hidden.text.split("\n"):
+        if ONLY_MARKS.fullmatch(line) and joined and joined[-1].strip() and joined[-1] not in hidden.blocks:
+            joined[-1] = f"{joined[-1].rstrip()} {line.strip()}"
+        else:
+            joined.append(line)
+    return "\n".join(joined)
+
+
+def _with_plain_marks(text: str, known: set[int]) -> tuple[str, list[int]]:
+    """The text with marks of all forms as `[n]`, a space before them; and the numbers left out as not known."""
     unknown: list[int] = []
-    claims: dict[int, list[str]] = {}
 
     def rewrite(match: re.Match[str]) -> str:
-        numbers = [int(number) for number in re.findall(r"\d+", match[1])]
-        unknown.extend(number for number in numbers if number not in by_number)
-        kept = [number for number in numbers if number in by_number]
-        return " " + "".join(f"[{number}]" for number in kept) if kept else ""
+        numbers = [int(number) for number in re.findall(r"\d+", match[2])]
+        unknown.extend(number for number in numbers if number not in known)
+        begins_line = match.start() == 0 or match.string[match.start() - 1] == "\n"
+        marks = "".join(f"[{number}]" for number in numbers if number in known)
+        return f"{match[1] if begins_line else ' '}{marks}" if marks else ""
 
-    lines: list[str] = []
-    for line in MARK.sub(rewrite, text.strip()).split("\n"):
-        parts: list[str] = []
-        for sentence in _with_marks(line):
-            numbers = [int(number) for number in re.findall(r"\[(\d+)\]", sentence)]
-            bare = re.sub(r"\s*\[\d+\]", "", sentence)
-            cited = [by_number[number] for number in numbers]
-            if not _has_numbers(bare, cited):
-                others = [passage for passage in passages if _has_numbers(bare, [*cited, passage])]
-                if (found := _supporting(bare, others)) is not None:
-                    numbers.append(found.number)
-                    sentence = _marked(sentence, found.number)  # noqa: PLW2901 - the same sentence, with its mark
-            for number in numbers:
-                claims.setdefault(number, []).append(bare)
-            parts.append(sentence)
-        lines.append(" ".join(parts))
-    citations = tuple(_citation(by_number[number], " ".join(claim)) for number, claim in sorted(claims.items()))
-    return CitedText(text="\n".join(lines), citations=citations, unknown=tuple(unknown))
+    return MARKS.sub(rewrite, text), unknown
 
 
-def _with_marks(line: str) -> list[str]:
-    """Sentences of a line, each with the marks that follow its full stop."""
-    found = re.findall(r"\S.*?(?:[.!?。！？](?:\s*\[\d+\])*(?=\s|$)|$)", line)
-    return [part.strip() for part in found if part.strip()]
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """Goes through an answer line by line; `claims` holds what each passage is cited for."""
+
+    passages: Sequence[Passage]
+    hidden: HiddenCode
+    claims: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
+    before: str = ""
+
+    def cited_line(self, line: str) -> str:
+        """The line with a mark in each sentence that a passage supports; white space stays as it is."""
+        if line in self.hidden.blocks:
+            self.before = self.hidden.shown(line)
+            return line
+        lead = LEAD.match(line)
+        start = lead.end() if lead else 0
+        return line[:start] + SENTENCE.sub(lambda match: self._cited(match[0]), line[start:])
+
+    def _cited(self, sentence: str) -> str:
+        by_number = {passage.number: passage for passage in self.passages}
+        numbers = [int(number) for number in PLAIN_MARK.findall(sentence) if int(number) in by_number]
+        bare = PLAIN_MARK.sub("", sentence)
+        cited = [by_number[number] for number in numbers]
+        claim = self.hidden.shown(bare)
+        if not claim.strip(" ."):
+            claim = self.before  # marks alone belong to what stands before them
+        elif not _has_numbers(bare, cited):
+            others = [passage for passage in self.passages if _has_numbers(bare, [*cited, passage])]
+            if (found := _supporting(claim, others)) is not None:
+                numbers.append(found.number)
+                sentence = _marked(sentence, found.number)
+        self.before = claim
+        for number in numbers:
+            self.claims.setdefault(number, []).append(claim)
+        return sentence
 
 
 def _has_numbers(sentence: str, cited: Sequence[Passage]) -> bool:
@@ -84,10 +147,10 @@ def _supporting(sentence: str, passages: Sequence[Passage]) -> Passage | None:
 
 
 def _marked(sentence: str, number: int) -> str:
-    if sentence.endswith("]"):
+    if re.search(r"\[\d+\]$", sentence):
         return f"{sentence}[{number}]"
     body = sentence.rstrip(".!?")
-    gap = "" if body.endswith("]") else " "
+    gap = "" if re.search(r"\[\d+\]$", body) else " "
     return f"{body}{gap}[{number}]{sentence[len(body) :]}"
 
 

@@ -5,16 +5,20 @@ In: a question, its hits, the embedder. Out: an Answer with an empty `model`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.answer.citations import quotation
 from pipeline.answer.generative import REFUSAL_TEXT
+from pipeline.answer.passages import USUAL_PASSAGES
 from pipeline.answer.sentences import sentences, support
-from pipeline.embed import Embedder
-from pipeline.types import Answer, Hit, Usage
+from pipeline.embed import Embedder, FailedChunk
+from pipeline.types import Answer, Chunk, Hit, Usage
 
 PASSAGES = 3
+"""Passages to quote from; who asks for more passages than usual has all of them looked through."""
+
 QUOTES = 2
 MAX_QUOTE = 400
 LEXICAL_WEIGHT = 0.3
@@ -25,13 +29,23 @@ ANSWERED_FROM = 0.5
 
 
 def answer_extractively(embedder: Embedder, question: str, hits: Sequence[Hit]) -> Answer:
-    """Quotes the best sentences of the best passages. Raises ApiError if the server cannot be asked."""
+    """Quotes the best sentences of the best passages; the notices tell of what was not looked at.
+
+    Raises ApiError if the server cannot be asked.
+    """
+    used = hits if len(hits) > USUAL_PASSAGES else hits[:PASSAGES]
+    notices = ["no chat model: the answer is quoted from the passages, not written"]
+    if len(used) < len(hits):
+        notices.append(f"only the {len(used)} best of {len(hits)} passages were looked through for a quote")
     candidates = [
         (number, hit, sentence)
-        for number, hit in enumerate(hits[:PASSAGES], start=1)
+        for number, hit in enumerate(used, start=1)
         for sentence in sentences(hit.text)
         if len(sentence) <= MAX_QUOTE
     ]
+    cosines, failure = _cosines(embedder, question, candidates)
+    if failure:
+        notices.append(failure)
     answer = Answer(
         question=question,
         text=REFUSAL_TEXT,
@@ -40,14 +54,10 @@ def answer_extractively(embedder: Embedder, question: str, hits: Sequence[Hit]) 
         hits=tuple(hits),
         model="",
         usage=Usage(),
-        notices=("no chat model: the answer is quoted from the passages, not written",),
+        notices=tuple(notices),
     )
-    if not candidates:
-        return answer
-    vectors = embedder.embed_texts([sentence for _, _, sentence in candidates])
-    cosines = vectors @ embedder.embed_query(question)
     scored = sorted(
-        zip(cosines.tolist(), candidates, strict=True),
+        ((cosine, candidates[index]) for index, cosine in cosines.items()),
         key=lambda item: -(item[0] + LEXICAL_WEIGHT * support(question, item[1][2])),
     )
     best = [(number, hit, sentence) for cosine, (number, hit, sentence) in scored[:QUOTES] if cosine >= ANSWERED_FROM]
@@ -58,4 +68,46 @@ def answer_extractively(embedder: Embedder, question: str, hits: Sequence[Hit]) 
         text="\n".join(f"“{' '.join(sentence.split())}” [{number}]" for number, _, sentence in best),
         answered=True,
         citations=tuple(quotation(number, hit, sentence) for number, hit, sentence in best),
+    )
+
+
+def _cosines(
+    embedder: Embedder, question: str, candidates: Sequence[tuple[int, Hit, str]]
+) -> tuple[dict[int, float], str]:
+    """Similarity to the question by index of the candidate, and a notice about those that cannot be embedded."""
+    if not candidates:
+        return {}, ""
+    asked = embedder.embed_query(question)
+    cosines: dict[int, float] = {}
+    failed: list[FailedChunk] = []
+    index = 0
+    for outcome in embedder.embed_together([_as_chunk(hit, sentence) for _, hit, sentence in candidates]):
+        if isinstance(outcome, FailedChunk):
+            failed.append(outcome)
+            index += 1
+        else:
+            for cosine in (outcome.matrix @ asked).tolist():
+                cosines[index] = cosine
+                index += 1
+    if not failed:
+        return cosines, ""
+    count = f"{len(failed)} of {len(candidates)} sentences" if cosines else "all sentences"
+    return cosines, f"{count} were left out, {embedder.model} cannot embed them: {failed[0].error.message}"
+
+
+def _as_chunk(hit: Hit, sentence: str) -> Chunk:
+    """A sentence in the form in which the embedder takes texts that may fail; its offsets are those in the passage."""
+    start = hit.text.find(sentence)
+    line = hit.start_line + hit.text[:start].count("\n")
+    return Chunk(
+        chunk_id=f"{hit.chunk_id}/{start}",
+        document_id=hit.document_id,
+        start=start,
+        end=start + len(sentence),
+        text=sentence,
+        heading_path=(),
+        start_line=line,
+        end_line=line + sentence.count("\n"),
+        embedded_text=sentence,
+        content_hash=hashlib.blake2b(sentence.encode(), digest_size=16).digest(),
     )

@@ -1,36 +1,43 @@
 """Answers by a chat model: prompt within the context, streamed, citations checked, refusal recognised.
 
-In: a question, its hits, a client and a chat model. Out: an Answer whose citations all resolve.
+In: a question, its hits, a client and a chat model. Out: an Answer whose citations all resolve, and whose notices say
+what the model did not get to read.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.answer.citations import resolve_citations
-from pipeline.answer.passages import estimated_tokens, select_passages
-from pipeline.answer.prompt import INSTRUCTIONS, REFUSAL, messages_for
-from pipeline.errors import InputTooLong
+from pipeline.answer.passages import (
+    USUAL_PASSAGES,
+    USUAL_TOKENS,
+    context_for,
+    context_limit,
+    estimated_tokens,
+    least_tokens,
+    passage_budget,
+    select_passages,
+)
+from pipeline.answer.prompt import messages_for
+from pipeline.answer.refusal import is_refusal
+from pipeline.errors import InputTooLong, StatusError
 from pipeline.types import Answer, Hit, Passage, Usage
 
 if TYPE_CHECKING:
-    from pipeline.api import ChatReply, Client
+    from pipeline.api import Client
 
 DEFAULT_CHAT_MODEL = "qwen2.5-coder:1.5b"
 
-CONTEXT_TOKENS = 4096
-"""`num_ctx` that is asked for: what Ollama itself defaults to without a large GPU, so that nothing is reloaded."""
-
 ANSWER_TOKENS = 400
-PASSAGE_TOKENS = 1000
-"""Room for passages. Small models answer better from little text, and read 50 tokens a second on two cores."""
+TEMPLATE_TOKENS = 64
+"""Room for what the model's chat template puts around the messages."""
 
-REFUSED = re.compile(
-    rf"^\W*({re.escape(REFUSAL)}|i do not know|the sources do not (contain|say|mention))", re.IGNORECASE
-)
+TOO_LONG = ("longer than the context", "exceeds the available context")
+"""What servers say of the prompt of a chat, and what their engine says."""
+
 REFUSAL_TEXT = "The documents that were found do not answer this question."
 
 
@@ -55,21 +62,14 @@ def answer_with_model(
 ) -> Answer:
     """Asks `model` to answer from `hits`; `on_text` is called with each piece as it arrives.
 
+    The best hits are read, as many as fit; the notices name the others. For no more than USUAL_PASSAGES hits that is a
+    small budget, for more of them all that the model's context holds.
+
     Raises:
         ApiError: the server cannot be asked, or the stream breaks off (StreamInterrupted holds what had come).
     """
-    notices: list[str] = []
-    room = CONTEXT_TOKENS - ANSWER_TOKENS - estimated_tokens(INSTRUCTIONS + question) - 64
-    passages = select_passages(hits, budget=min(PASSAGE_TOKENS, room))
-    while True:
-        try:
-            text, usage = _generate(client, model, question, passages, on_text)
-            break
-        except InputTooLong:
-            if len(passages) <= 1:
-                raise
-            notices.append(f"passage {len(passages)} was left out: the context of {model} is full")
-            passages = passages[:-1]
+    written = _write(client, model, question, hits, on_text)
+    notices = [*_left_out(written, model, hits), *_cut(written, model)]
     answer = Answer(
         question=question,
         text=REFUSAL_TEXT,
@@ -77,12 +77,12 @@ def answer_with_model(
         citations=(),
         hits=tuple(hits),
         model=model,
-        usage=usage,
+        usage=written.usage,
         notices=tuple(notices),
     )
-    if REFUSED.match(text) or not text.strip():
+    if is_refusal(written.text, written.passages):
         return answer
-    cited = resolve_citations(text, passages)
+    cited = resolve_citations(written.text, written.passages)
     if cited.unknown:
         numbers = ", ".join(f"[{number}]" for number in cited.unknown)
         notices.append(f"the model cited {numbers}, which is no passage; the mark was removed")
@@ -91,22 +91,74 @@ def answer_with_model(
     return replace(answer, text=cited.text, answered=True, citations=cited.citations, notices=tuple(notices))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What a model wrote, from which passages; `prompt` is what it got to read.
+
+    `limit` is the most context that the model can have, `full` says that this is what kept more passages out.
+    """
+
+    text: str
+    passages: tuple[Passage, ...]
+    prompt: str
+    usage: Usage
+    done_reason: str
+    limit: int
+    full: bool
+
+
+def _write(
+    client: Client, model: str, question: str, hits: Sequence[Hit], on_text: Callable[[str], None] | None
+) -> _Written:
+    """The estimate of tokens decides first; where the server counts more, the context grows, then passages go."""
+    limit = context_limit(client.show(model).model_info)
+    answer_tokens = min(ANSWER_TOKENS, limit // 4)
+    beside = answer_tokens + TEMPLATE_TOKENS
+    room = limit - beside - _estimated(messages_for(question, []))
+    budget = passage_budget(len(hits), room=room)
+    full = budget == room
+    passages = select_passages(hits, budget=budget).passages
+    messages = messages_for(question, passages)
+    context = context_for(_estimated(messages) + beside, limit=limit)
+    while True:
+        try:
+            text, usage, reason = _generate(client, model, messages, context, answer_tokens, on_text)
+            break
+        except StatusError as error:
+            if not _says_too_long(error):
+                raise
+            if context < limit:
+                context = min(2 * context, limit)
+            elif len(passages) > 1:
+                full = True
+                passages = passages[:-1]
+                messages = messages_for(question, passages)
+            else:
+                raise
+    prompt = "".join(message["content"] for message in messages)
+    return _Written(
+        text=text, passages=passages, prompt=prompt, usage=usage, done_reason=reason, limit=limit, full=full
+    )
+
+
 def _generate(
     client: Client,
     model: str,
-    question: str,
-    passages: Sequence[Passage],
+    messages: Sequence[dict[str, str]],
+    context: int,
+    answer_tokens: int,
     on_text: Callable[[str], None] | None,
-) -> tuple[str, Usage]:
-    stream: Iterator[ChatReply] = client.chat_stream(
+) -> tuple[str, Usage, str]:
+    stream = client.chat_stream(
         model,
-        messages_for(question, passages),
-        options={"num_ctx": CONTEXT_TOKENS, "num_predict": ANSWER_TOKENS, "temperature": 0, "seed": 1},
+        messages,
+        options={"num_ctx": context, "num_predict": answer_tokens, "temperature": 0, "seed": 1},
         truncate=False,
         shift=False,
     )
     pieces: list[str] = []
-    usage = Usage(context_limit=CONTEXT_TOKENS)
+    usage = Usage(context_limit=context)
+    reason = ""
     for chunk in stream:
         piece = chunk.message.content
         if piece:
@@ -114,9 +166,53 @@ def _generate(
             if on_text is not None:
                 on_text(piece)
         if chunk.done:
+            reason = chunk.done_reason
             usage = Usage(
                 prompt_tokens=chunk.prompt_eval_count or 0,
                 answer_tokens=chunk.eval_count or 0,
-                context_limit=CONTEXT_TOKENS,
+                context_limit=context,
             )
-    return "".join(pieces), usage
+    return "".join(pieces), usage, reason
+
+
+def _estimated(messages: Sequence[dict[str, str]]) -> int:
+    return sum(estimated_tokens(message["content"]) for message in messages)
+
+
+def _says_too_long(error: StatusError) -> bool:
+    """Whether the server refused the prompt for its length."""
+    if error.status != 400:  # an error in mid-stream: part of an answer has been shown
+        return False
+    words = error.server_text.lower()
+    return isinstance(error, InputTooLong) or any(phrase in words for phrase in TOO_LONG)
+
+
+def _left_out(written: _Written, model: str, hits: Sequence[Hit]) -> list[str]:
+    """The notice that names the hits which the model did not get to read, and why."""
+    used = len(written.passages)
+    if used >= len(hits):
+        return []
+    which = f"{used + 1}" if used + 1 == len(hits) else f"{used + 1} to {len(hits)}"
+    text = f"{len(hits) - used} of {len(hits)} passages did not fit and were not used ({which}): "
+    if written.full:
+        return [f"{text}the context of {model} holds {written.limit} tokens"]
+    return [
+        f"{text}no more than about {USUAL_TOKENS} tokens are read for up to {USUAL_PASSAGES} passages; "
+        f"ask for more than {USUAL_PASSAGES} to have all read that the model's context holds"
+    ]
+
+
+def _cut(written: _Written, model: str) -> list[str]:
+    """Notices of a prompt that the server seems to have cut, and of an answer that breaks off."""
+    usage = written.usage
+    notices: list[str] = []
+    if 0 < usage.prompt_tokens < least_tokens(written.prompt):
+        notices.append(
+            f"the server read {usage.prompt_tokens} tokens of a prompt of about {estimated_tokens(written.prompt)}: "
+            f"it seems to have cut it to a context smaller than the {usage.context_limit} tokens that were asked for"
+        )
+    if written.done_reason == "length":
+        full = usage.prompt_tokens + usage.answer_tokens >= usage.context_limit
+        why = f"the context of {model} is full" if full else "that is the most that was asked for"
+        notices.append(f"the answer breaks off after {usage.answer_tokens} tokens: {why}")
+    return notices

@@ -17,18 +17,18 @@ INSTRUCTIONS = f"""You answer questions from numbered sources and from nothing e
 
 def messages_for(question: str, passages: Sequence[Passage]) -> list[dict[str, str]]:
     """A system and a user message for `/api/chat`."""
-    sources = "\n\n".join(_source(passage) for passage in passages)
+    sources = "\n\n".join(source_text(passage) for passage in passages)
     return [
         {"role": "system", "content": INSTRUCTIONS},
         {"role": "user", "content": f"Sources:\n\n{sources}\n\nQuestion: {question}"},
     ]
 
 
-def _source(passage: Passage) -> str:
+def source_text(passage: Passage) -> str:
+    """A passage as it stands in the prompt, between marks that its own text cannot close."""
     heading = f" {passage.hit.heading}" if passage.hit.heading else ""
     return f'<source number="{passage.number}">{heading}\n{_defused(passage.hit.text)}\n</source>'
 
 
 def _defused(text: str) -> str:
-    """The text without anything that could close its fence."""
     return text.replace("</source", "< /source").replace("<source", "< source")

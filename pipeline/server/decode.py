@@ -10,11 +10,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from pipeline.server.durations import InvalidDuration, parse_duration
+from pipeline.server.durations import LONGEST, InvalidDuration, parse_duration
 from pipeline.server.exchange import Refusal
 
 MISSING_BODY = "missing request body"
 _THINK_LEVELS = ("high", "medium", "low", "max")
+_SURELY_FINITE = 308
+"""Digits of which every whole number is a finite float64."""
 
 Check = Callable[[Any, str], Any]
 """Takes a value and the field's full name (`EmbedRequest.truncate`), returns it in our form."""
@@ -42,17 +44,26 @@ def boolean(value: Any, where: str) -> bool:
 
 
 def integer(value: Any, where: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
         return value
     return _mismatch(value, where, "int", number=repr(value))
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:
-    return value if isinstance(value, dict) else _mismatch(value, where, "map[string]interface {}")
+    return anything(value, where) if isinstance(value, dict) else _mismatch(value, where, "map[string]interface {}")
 
 
 def anything(value: Any, where: str) -> Any:
-    del where
+    """Any JSON value whose numbers all fit a float64, which is what the real server makes of them."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, _OutOfRange):
+            _mismatch(item, where, "float64", number=repr(item))
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            waiting.extend(item.values())
     return value
 
 
@@ -71,8 +82,8 @@ def strings(value: Any, where: str) -> list[str]:
 
 
 def keep_alive(value: Any, where: str) -> float:
-    """Seconds; a negative number or duration means for ever."""
-    del where
+    """Seconds, at most LONGEST; a negative number or duration means for ever."""
+    anything(value, where)
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise Refusal(400, f"Unsupported type: '{_go_type(value)}'")
     if isinstance(value, str):
@@ -80,7 +91,7 @@ def keep_alive(value: Any, where: str) -> float:
             value = parse_duration(value)
         except InvalidDuration as error:
             raise Refusal(400, str(error)) from error
-    return math.inf if value < 0 else float(value)
+    return math.inf if value < 0 else float(min(value, LONGEST))
 
 
 def think(value: Any, where: str) -> bool | str:
@@ -100,7 +111,7 @@ def messages(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, list):
         _mismatch(value, where, "[]api.Message")
     items: list[Any] = value
-    return [_message(item) for item in items]
+    return [_message(item, where) for item in items]
 
 
 def tools(value: Any, where: str) -> list[dict[str, Any]]:
@@ -121,12 +132,12 @@ _MESSAGE: dict[str, Check] = {
 }
 
 
-def _message(item: Any) -> dict[str, Any]:
+def _message(item: Any, where: str) -> dict[str, Any]:
     if not isinstance(item, dict):
-        raise Refusal(400, f"json: cannot unmarshal {_kind(item)} into Go value of type api.Alias")
+        _mismatch(item, where, "api.Alias")
     given: dict[str, Any] = item
     message = {
-        name: check(given[name], f"Alias.{name}") for name, check in _MESSAGE.items() if given.get(name) is not None
+        name: check(given[name], f"{where}.{name}") for name, check in _MESSAGE.items() if given.get(name) is not None
     }
     return {**message, "role": message.get("role", "").lower(), "content": message.get("content", "")}
 
@@ -138,25 +149,40 @@ def _first_value(body: bytes) -> Any:
         raise Refusal(400, MISSING_BODY)
     try:
         value, _ = _DECODER.raw_decode(text)
+        return _without_surrogates(value) if "\\ud" in text.lower() else value
     except json.JSONDecodeError as error:
         raise Refusal(400, _syntax_text(text, error)) from error
     except RecursionError as error:
         raise Refusal(400, "exceeded max depth") from error
-    return _without_surrogates(value) if "\\ud" in text.lower() else value
 
 
-def _number(text: str) -> float:
+class _OutOfRange:
+    """A number that no float64 can hold: an error where it is used, and not in a field that nobody reads."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _number(text: str) -> float | _OutOfRange:
     value = float(text)
-    if math.isinf(value):
-        raise Refusal(400, f"json: cannot unmarshal number {text} into Go value of type float64")
-    return value
+    return _OutOfRange(text) if math.isinf(value) else value
+
+
+def _integer(text: str) -> int | _OutOfRange:
+    # Python reads no more than 4,300 digits of a whole number, whatever they are for.
+    if len(text) > _SURELY_FINITE and math.isinf(float(text)):
+        return _OutOfRange(text)
+    return int(text)
 
 
 def _constant(text: str) -> NoReturn:
     raise Refusal(400, f"invalid character '{text.lstrip('-')[0]}' looking for beginning of value")
 
 
-_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_constant)
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)
 
 
 def _syntax_text(text: str, error: json.JSONDecodeError) -> str:
@@ -191,7 +217,7 @@ def _kind(value: Any) -> str:
         return "bool"
     if isinstance(value, str):
         return "string"
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | _OutOfRange):
         return "number"
     return "array" if isinstance(value, list) else "object"
 

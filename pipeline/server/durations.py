@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)")
-_FOR_EVER = timedelta(days=292 * 365)
+
+LONGEST = (2**63 - 1) / 1e9
+"""Seconds in the longest duration of the real server, which counts nanoseconds in 64 bits: some 292 years."""
 
 
 class InvalidDuration(ValueError):
@@ -16,7 +17,10 @@ class InvalidDuration(ValueError):
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of a duration such as `300ms`, `-1.5h` or `2h45m`; a bare `0` needs no unit."""
+    """Seconds of a duration such as `300ms`, `-1.5h` or `2h45m`; a bare `0` needs no unit.
+
+    Raises InvalidDuration, also for what is longer than LONGEST.
+    """
     sign = -1.0 if text.startswith("-") else 1.0
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
@@ -35,6 +39,8 @@ def parse_duration(text: str) -> float:
             raise InvalidDuration(f'time: unknown unit "{unit}" in duration "{text}"')
         total += float(number) * _UNITS[unit]
         position = part.end()
+    if total > LONGEST:
+        raise InvalidDuration(f'time: invalid duration "{text}"')
     return sign * total
 
 
@@ -48,5 +54,4 @@ def now_text() -> str:
 
 def expiry_text(seconds_from_now: float) -> str:
     """The moment a model is unloaded; never is nearly three centuries ahead, as in the real server."""
-    wait = _FOR_EVER if math.isinf(seconds_from_now) else timedelta(seconds=seconds_from_now)
-    return (datetime.now().astimezone() + wait).isoformat()
+    return (datetime.now().astimezone() + timedelta(seconds=min(seconds_from_now, LONGEST))).isoformat()

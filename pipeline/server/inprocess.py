@@ -1,11 +1,15 @@
-"""httpx transports that call an `App` in this process: no socket, no port, the same answers.
+"""httpx transports that call an `App` in this process: no socket, no port, the same answers and time limits.
 
-Closing a streamed response before its end cancels the generation, as hanging up on a socket does.
+Closing a streamed response before its end cancels the generation, as hanging up on a socket does, and so does a
+reply, or a piece of a stream, that does not come within the request's time limit for reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -14,19 +18,42 @@ import httpx
 from pipeline.server.app import App
 from pipeline.server.exchange import Cancellation, Reply, Request, Stream
 
-_THREADS = 64
+Result = TypeVar("Result")
+
+_ASYNC_THREADS = 64
+_SYNC_THREADS = 1024
+"""More than callers there will be: each of them waits in a thread of its own, and a worker is only made for one."""
 
 
 class InProcessTransport(httpx.BaseTransport):
-    """For `httpx.Client(transport=...)`. Does not close the app: whoever made it does."""
+    """For `httpx.Client(transport=...)`. Does not close the app: whoever made it does.
+
+    The work is done in threads that are kept for the next request, because only who waits for another thread can stop
+    waiting: the engine's loading of a model, for one, cannot be broken off. `close` ends the threads that are idle; one
+    at work ends when the work does.
+    """
 
     def __init__(self, app: App) -> None:
         self._app = app
+        self._workers = _Workers()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply = self._app.handle(_request(request, request.read(), Cancellation()))
-        stream = _Body(reply.body) if isinstance(reply.body, Stream) else None
+        """Raises httpx.ReadTimeout when no reply comes in time; the work is cancelled then."""
+        limit = _read_limit(request)
+        exchange = _Exchange(self._app, _request(request, request.read(), Cancellation()))
+        try:
+            reply = self._workers.run(exchange.answer, limit)
+        except _Late as late:
+            exchange.give_up()
+            raise _timed_out(request) from late
+        except BaseException:
+            exchange.give_up()
+            raise
+        stream = _Body(request, reply.body, self._workers, limit) if isinstance(reply.body, Stream) else None
         return _response(request, reply, stream)
+
+    def close(self) -> None:
+        self._workers.close()
 
 
 class AsyncInProcessTransport(httpx.AsyncBaseTransport):
@@ -37,52 +64,137 @@ class AsyncInProcessTransport(httpx.AsyncBaseTransport):
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.ReadTimeout when no reply comes in time; the work is cancelled then."""
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(_THREADS)
-        cancellation = Cancellation()
-        ours = _request(request, await request.aread(), cancellation)
+            self._limiter = anyio.CapacityLimiter(_ASYNC_THREADS)
+        limit = _read_limit(request)
+        exchange = _Exchange(self._app, _request(request, await request.aread(), Cancellation()))
+        reply: Reply | None = None
         try:
-            reply = await anyio.to_thread.run_sync(self._answer, ours, abandon_on_cancel=True, limiter=self._limiter)
+            with anyio.move_on_after(limit):
+                reply = await anyio.to_thread.run_sync(exchange.answer, abandon_on_cancel=True, limiter=self._limiter)
         except BaseException:
-            cancellation.set()
+            exchange.give_up()
             raise
-        stream = _AsyncBody(reply.body, self._limiter) if isinstance(reply.body, Stream) else None
+        if reply is None:
+            exchange.give_up()
+            raise _timed_out(request)
+        stream = _AsyncBody(request, reply.body, self._limiter, limit) if isinstance(reply.body, Stream) else None
         return _response(request, reply, stream)
 
-    def _answer(self, request: Request) -> Reply:
-        reply = self._app.handle(request)
-        if request.cancellation.is_set():
-            reply.close()  # nobody waits for it any more
+
+class _Exchange:
+    """A request that one thread answers while another waits; a reply that nobody waits for any more is closed."""
+
+    def __init__(self, app: App, request: Request) -> None:
+        self._app = app
+        self._request = request
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._reply: Reply | None = None
+
+    def answer(self) -> Reply:
+        reply = self._app.handle(self._request)
+        with self._lock:
+            self._reply = reply
+            given_up = self._given_up
+        if given_up:
+            reply.close()
         return reply
+
+    def give_up(self) -> None:
+        """Cancels the work, and closes the reply now or when it comes."""
+        self._request.cancellation.set()
+        with self._lock:
+            self._given_up = True
+            reply = self._reply
+        if reply is not None:
+            reply.close()
+
+
+class _Late(Exception):
+    """The work was not done in the time that it was given."""
+
+
+class _Workers:
+    """Threads in which work is done while the caller waits, for no longer than it wants to."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="in-process")
+
+    def run(self, work: Callable[[], Result], limit: float | None) -> Result:
+        """What `work` returns or raises; raises _Late when that takes more than `limit` seconds. It goes on then."""
+        if limit is None:
+            return work()
+        future = self._threads.submit(work)
+        try:
+            return future.result(limit)
+        except TimeoutError as error:
+            if future.done():  # the work's own time-out, or an end at the last moment
+                return future.result()
+            future.cancel()
+            raise _Late from error
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, request: httpx.Request, stream: Stream, workers: _Workers, limit: float | None) -> None:
+        self._request = request
         self._stream = stream
+        self._workers = workers
+        self._limit = limit
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._stream
+        while True:
+            try:
+                piece = self._workers.run(lambda: next(self._stream, None), self._limit)
+            except _Late as late:
+                self._stream.close()
+                raise _timed_out(self._request) from late
+            if piece is None:
+                return
+            yield piece
 
     def close(self) -> None:
         self._stream.close()
 
 
 class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, stream: Stream, limiter: anyio.CapacityLimiter) -> None:
+    def __init__(
+        self, request: httpx.Request, stream: Stream, limiter: anyio.CapacityLimiter, limit: float | None
+    ) -> None:
+        self._request = request
         self._stream = stream
         self._limiter = limiter
+        self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
-            chunk = await anyio.to_thread.run_sync(
-                next, self._stream, None, abandon_on_cancel=True, limiter=self._limiter
-            )
-            if chunk is None:
+            piece: bytes | None = None
+            with anyio.move_on_after(self._limit) as scope:
+                piece = await anyio.to_thread.run_sync(
+                    next, self._stream, None, abandon_on_cancel=True, limiter=self._limiter
+                )
+            if scope.cancelled_caught:
+                self._stream.close()
+                raise _timed_out(self._request)
+            if piece is None:
                 return
-            yield chunk
+            yield piece
 
     async def aclose(self) -> None:
         self._stream.close()
+
+
+def _read_limit(request: httpx.Request) -> float | None:
+    """Seconds to wait for a reply or the next piece of one; None: for ever."""
+    return request.extensions.get("timeout", {}).get("read")
+
+
+def _timed_out(request: httpx.Request) -> httpx.ReadTimeout:
+    return httpx.ReadTimeout("the embedded server gave no answer in time", request=request)
 
 
 def _request(request: httpx.Request, body: bytes, cancellation: Cancellation) -> Request:

@@ -6,6 +6,9 @@ import pytest
 from tests.server.conftest import CHAT
 
 UNMARSHAL = "json: cannot unmarshal"
+NINES = "9" * 5000
+"""More digits than Python reads, and more than a float64 can hold."""
+
 CASES = [
     ("POST", "/api/embed", b"", 400, "missing request body"),
     ("POST", "/api/chat", b"  ", 400, "missing request body"),
@@ -16,7 +19,19 @@ CASES = [
     ("POST", "/api/embed", b'{"model":7}', 400, f"{UNMARSHAL} number into Go struct field EmbedRequest.model of type string"),
     ("POST", "/api/embed", b'{"truncate":"x"}', 400, f"{UNMARSHAL} string into Go struct field EmbedRequest.truncate of type bool"),
     ("POST", "/api/embed", b'{"dimensions":1.5}', 400, f"{UNMARSHAL} number 1.5 into Go struct field EmbedRequest.dimensions of type int"),
-    ("POST", "/api/chat", b'{"messages":[{"content":1}]}', 400, f"{UNMARSHAL} number into Go struct field Alias.content of type string"),
+    ("POST", "/api/chat", b'{"messages":[{"content":1}]}', 400, f"{UNMARSHAL} number into Go struct field ChatRequest.messages.content of type string"),
+    ("POST", "/api/chat", b'{"messages":[1]}', 400, f"{UNMARSHAL} number into Go struct field ChatRequest.messages of type api.Alias"),
+    ("POST", "/api/chat", b'{"keep_alive":1e400}', 400, f"{UNMARSHAL} number 1e400 into Go struct field ChatRequest.keep_alive of type float64"),
+    ("POST", "/api/chat", f'{{"keep_alive":{NINES}}}'.encode(), 400, f"{UNMARSHAL} number {NINES} into Go struct field ChatRequest.keep_alive of type float64"),
+    ("POST", "/api/chat", f'{{"keep_alive":-{NINES[:400]}}}'.encode(), 400, f"{UNMARSHAL} number -{NINES[:400]} into Go struct field ChatRequest.keep_alive of type float64"),
+    ("POST", "/api/chat", f'{{"options":{{"a":[{NINES}]}}}}'.encode(), 400, f"{UNMARSHAL} number {NINES} into Go struct field ChatRequest.options of type float64"),
+    ("POST", "/api/embed", f'{{"input":["a",{NINES}]}}'.encode(), 400, f"{UNMARSHAL} number {NINES} into Go struct field EmbedRequest.input of type float64"),
+    ("POST", "/api/embed", f'{{"dimensions":{NINES}}}'.encode(), 400, f"{UNMARSHAL} number {NINES} into Go struct field EmbedRequest.dimensions of type int"),
+    ("POST", "/api/embed", b'{"dimensions":9223372036854775808}', 400, f"{UNMARSHAL} number 9223372036854775808 into Go struct field EmbedRequest.dimensions of type int"),
+    ("POST", "/api/embed", f'{{"model":{NINES}}}'.encode(), 400, f"{UNMARSHAL} number into Go struct field EmbedRequest.model of type string"),
+    ("POST", "/api/embed", NINES.encode(), 400, f"{UNMARSHAL} number into Go value of type api.EmbedRequest"),
+    ("POST", "/api/embed", f'{{"nobody_reads_this":{NINES}}}'.encode(), 404, "model '' not found"),
+    ("POST", "/api/chat", b'{"keep_alive":"2562048h"}', 400, 'time: invalid duration "2562048h"'),
     ("POST", "/api/chat", b'{"keep_alive":true}', 400, "Unsupported type: 'bool'"),
     ("POST", "/api/chat", b'{"keep_alive":"5"}', 400, 'time: missing unit in duration "5"'),
     ("POST", "/api/chat", b'{"keep_alive":"5y"}', 400, 'time: unknown unit "y" in duration "5y"'),

@@ -1,5 +1,6 @@
 """The management endpoints."""
 
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -87,6 +88,15 @@ def test_keep_alive_decides_how_long_a_model_stays(own_client: httpx.Client) -> 
     reply = own_client.post("/api/generate", json={"model": CHAT, "keep_alive": 0}).json()
     assert reply["done_reason"] == "unload"
     assert loaded() == []
+
+
+def test_model_that_stays_for_longer_than_dates_go(own_client: httpx.Client) -> None:
+    """A keep-alive of thirty thousand years is cut to what the real server can count, and /api/ps goes on answering."""
+    assert own_client.post("/api/embed", json={"model": EMBED, "keep_alive": 10**12}).status_code == 200
+    reply = own_client.get("/api/ps")
+    assert reply.status_code == 200
+    years = int(reply.json()["models"][0]["expires_at"][:4]) - datetime.now().year
+    assert years in (292, 293)
 
 
 def test_model_is_loaded_again_with_more_context(own_client: httpx.Client) -> None:

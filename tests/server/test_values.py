@@ -5,7 +5,7 @@ import math
 import pytest
 
 from pipeline.server.decode import keep_alive
-from pipeline.server.durations import InvalidDuration, parse_duration
+from pipeline.server.durations import LONGEST, InvalidDuration, parse_duration
 from pipeline.server.generation import closed
 from pipeline.server.options import resolve
 from pipeline.server.prompts import cut_prompt
@@ -28,9 +28,30 @@ def test_bad_durations(text: str) -> None:
         parse_duration(text)
 
 
-@pytest.mark.parametrize(("value", "seconds"), [(-1, math.inf), ("-1m", math.inf), (0, 0), (2.5, 2.5), ("2m", 120)])
+@pytest.mark.parametrize("text", ["2562048h", "9" * 5000 + "s", "-99999999999h"])
+def test_durations_of_more_than_64_bits(text: str) -> None:
+    """What the real server cannot count in nanoseconds is no duration; what it just can is one."""
+    with pytest.raises(InvalidDuration, match="time: invalid duration"):
+        parse_duration(text)
+    assert parse_duration("2562047h47m16.854775807s") == pytest.approx(LONGEST)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (-1, math.inf),
+        ("-1m", math.inf),
+        (0, 0),
+        (2.5, 2.5),
+        ("2m", 120),
+        (10**12, LONGEST),
+        (10**400, LONGEST),
+        (-(10**400), math.inf),
+    ],
+    ids=lambda value: str(value)[:20],
+)
 def test_keep_alive(value: object, seconds: float) -> None:
-    """Numbers are seconds, negative means for ever."""
+    """Numbers are seconds, at most some 292 years; negative means for ever."""
     assert keep_alive(value, "") == seconds
 
 

@@ -1,0 +1,187 @@
+"""Answers by a chat model: what it is given to read, what is said of the rest; on scripted sockets and a real model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.answer import answer_with_model
+from pipeline.answer.prompt import INSTRUCTIONS
+from pipeline.api import Client, RetryPolicy
+from pipeline.errors import BadRequest, ServerError
+from pipeline.server import App, InProcessTransport, ModelStore
+from pipeline.types import Answer as Answered
+from pipeline.types import Hit
+from tests import make
+from tests.api.scripted_server import Answer, Script, as_json, lines, scripted_server
+from tests.conftest import CHAT_MODEL
+
+QUESTION = "How often are signing keys rotated?"
+KEYS = "Signing keys are rotated every ninety days."
+TOO_LONG = (
+    "the prompt is longer than the context length currently available to the model; shorten the prompt, "
+    "adjust the context length in settings, or use a model with a longer context length"
+)
+"""The real server's words."""
+
+
+def show(context: int) -> Answer:
+    return as_json({"model_info": {"general.architecture": "qwen2", "qwen2.context_length": context}})
+
+
+def reply(text: str = f"{KEYS} [1]", *, read: int | None = None, wrote: int = 10, reason: str = "stop") -> Answer:
+    last: dict[str, Any] = {"done": True, "done_reason": reason, "eval_count": wrote}
+    if read is not None:
+        last["prompt_eval_count"] = read
+    message = {"role": "assistant", "content": text}
+    return Answer(
+        pieces=(lines({"message": message, "done": False}, {"message": {"role": "", "content": ""}, **last}),)
+    )
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with scripted_server() as script:
+        yield script
+
+
+def ask(script: Script, hits: list[Hit], *answers: Answer) -> Answered:
+    script.answers = list(answers)
+    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+        return answer_with_model(client, "m", QUESTION, hits)
+
+
+def options_sent(script: Script) -> list[dict[str, Any]]:
+    return [asked.body["options"] for asked in script.asked if asked.path == "/api/chat"]
+
+
+def sources_sent(script: Script) -> list[int]:
+    """How many passages stood in the prompt of each request."""
+    return [
+        asked.body["messages"][1]["content"].count("</source>") for asked in script.asked if asked.path == "/api/chat"
+    ]
+
+
+def hits_of(count: int, *, letters: int = 900) -> list[Hit]:
+    """Hits of some 300 tokens each by the estimate."""
+    return [make.hit(KEYS + "x" * (letters - len(KEYS)), rank=rank) for rank in range(1, count + 1)]
+
+
+def test_usual_number_of_passages_is_read_within_a_small_budget(script: Script) -> None:
+    """Of five long passages three fit; the notice says which were not used and how to have them read."""
+    answer = ask(script, hits_of(5), show(32768), reply())
+    assert sources_sent(script) == [3]
+    assert options_sent(script)[0]["num_ctx"] == answer.usage.context_limit == 4096
+    assert len(answer.hits) == 5
+    assert answer.notices == (
+        "2 of 5 passages did not fit and were not used (4 to 5): no more than about 1000 tokens are read for up to 5 "
+        "passages; ask for more than 5 to have all read that the model's context holds",
+    )
+
+
+def test_passages_that_all_fit_need_no_notice(script: Script) -> None:
+    """Nothing is left out, nothing is said."""
+    answer = ask(script, hits_of(3), show(32768), reply())
+    assert sources_sent(script) == [3]
+    assert answer.notices == ()
+
+
+def test_more_passages_get_more_context(script: Script) -> None:
+    """Thirty passages that were asked for are all read: some 9,300 tokens, in a context with room for the answer."""
+    answer = ask(script, hits_of(30), show(32768), reply())
+    assert sources_sent(script) == [30]
+    assert options_sent(script)[0]["num_ctx"] == answer.usage.context_limit == 16384
+    assert answer.notices == ()
+
+
+def test_more_passages_than_the_model_can_read(script: Script) -> None:
+    """The model's own context is the end of it, and the notice says so."""
+    answer = ask(script, hits_of(30), show(4096), reply())
+    assert sources_sent(script) == [11]
+    assert options_sent(script)[0]["num_ctx"] == 4096
+    assert answer.notices == (
+        "19 of 30 passages did not fit and were not used (12 to 30): the context of m holds 4096 tokens",
+    )
+
+
+def test_model_with_a_small_context(script: Script) -> None:
+    """Prompt and answer are planned within it, and no more is asked for than it has."""
+    answer = ask(script, hits_of(3), show(1024), reply())
+    sent = options_sent(script)[0]
+    assert (sent["num_ctx"], sent["num_predict"]) == (1024, 256)
+    assert sources_sent(script) == [1]
+    assert answer.notices == (
+        "2 of 3 passages did not fit and were not used (2 to 3): the context of m holds 1024 tokens",
+    )
+
+
+@pytest.mark.parametrize("words", [TOO_LONG, "the request exceeds the available context size", "input length exceeds"])
+def test_prompt_that_the_server_finds_too_long_gets_more_context_and_then_less_text(script: Script, words: str) -> None:
+    """The estimate may be wrong: the context grows to what the model has before a passage is given up."""
+    refused = as_json({"error": words}, status=400)
+    answer = ask(script, hits_of(2), show(8192), refused, refused, reply())
+    assert [sent["num_ctx"] for sent in options_sent(script)] == [4096, 8192, 8192]
+    assert sources_sent(script) == [2, 2, 1]
+    assert answer.usage.context_limit == 8192
+    assert answer.notices == ("1 of 2 passages did not fit and were not used (2): the context of m holds 8192 tokens",)
+
+
+def test_one_passage_that_cannot_be_read_is_an_error(script: Script) -> None:
+    """When nothing can be left out any more the server's own error comes through."""
+    with pytest.raises(BadRequest, match="longer than the context length"):
+        ask(script, hits_of(1), show(4096), as_json({"error": TOO_LONG}, status=400))
+    assert len(options_sent(script)) == 1
+
+
+def test_error_in_mid_answer_is_not_asked_for_again(script: Script) -> None:
+    """What has been shown cannot be taken back."""
+    begun = Answer(pieces=(lines({"message": {"content": "Keys"}, "done": False}, {"error": TOO_LONG}),))
+    with pytest.raises((ServerError, BadRequest), match="longer than the context length"):
+        ask(script, hits_of(2), show(32768), begun)
+    assert len(options_sent(script)) == 1
+
+
+def test_prompt_that_the_server_cut_is_noticed(script: Script) -> None:
+    """A server that reads far fewer tokens than the prompt can have did not read all of it."""
+    hits = [make.hit("Every word of this passage is different from one to the next. " * 15)] * 3
+    answer = ask(script, hits, show(32768), reply(read=100))
+    assert "the server read 100 tokens of a prompt of about" in answer.notices[0]
+    assert "4096 tokens that were asked for" in answer.notices[0]
+    assert ask(script, hits, show(32768), reply(read=700)).notices == ()
+    assert ask(script, hits, show(32768), reply(read=None)).notices == ()
+
+
+def test_answer_that_breaks_off_is_noticed(script: Script) -> None:
+    """The notice tells the limit of the answer from that of the context."""
+    answer = ask(script, hits_of(1), show(32768), reply(read=400, wrote=400, reason="length"))
+    assert answer.notices == ("the answer breaks off after 400 tokens: that is the most that was asked for",)
+    answer = ask(script, hits_of(1), show(4096), reply(read=4000, wrote=96, reason="length"))
+    assert answer.notices == ("the answer breaks off after 96 tokens: the context of m is full",)
+
+
+def test_refusal_with_a_typographic_apostrophe_is_no_answer(script: Script) -> None:
+    """Both apostrophes refuse."""
+    answer = ask(script, hits_of(1), show(4096), reply("I don’t know."))
+    assert (answer.answered, answer.citations) == (False, ())
+    assert answer.text == "The documents that were found do not answer this question."
+
+
+def test_answer_that_only_begins_as_a_refusal_is_kept(script: Script) -> None:
+    """A cited answer is an answer."""
+    text = "I don't know who does it, but signing keys are rotated every ninety days [1]."
+    answer = ask(script, [make.hit(KEYS)], show(4096), reply(text))
+    assert (answer.answered, answer.text) == (True, text)
+    assert [citation.quote for citation in answer.citations] == [KEYS]
+
+
+def test_real_model_reads_every_passage_that_was_asked_for(models_folder: Path) -> None:
+    """The tokens that a real server counts are those of twelve passages, and lie between the two estimates."""
+    hits = [make.hit(f"Rule {rank}: {KEYS} The engineer on call does it. " * 3, rank=rank) for rank in range(1, 13)]
+    with App(ModelStore(models_folder)) as app:
+        with Client("http://embedded", timeout=120, transport=InProcessTransport(app)) as client:
+            answer = answer_with_model(client, CHAT_MODEL, QUESTION, hits)
+    text = len(INSTRUCTIONS) + sum(len(hit.text) for hit in hits)
+    assert text / 6 < answer.usage.prompt_tokens < text / 2
+    assert answer.usage.context_limit == 4096
+    assert not any("did not fit" in notice or "cut" in notice for notice in answer.notices)
