@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pipeline.answer import answer_extractively, answer_with_model, choose_chat_model
+from pipeline.answer import USUAL_PASSAGES, answer_extractively, answer_with_model, choose_chat_model
 from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
@@ -23,8 +23,6 @@ from pipeline.store import Layout, Snapshot, require_collection
 if TYPE_CHECKING:
     from pipeline.api import Client
     from pipeline.types import Answer, Hit
-
-HITS_FOR_ANSWER = 5
 
 
 def open_collection(
@@ -117,7 +115,7 @@ class Collection:
             snapshot.require_model(self.config.model)
         return search_snapshot(snapshot, self.embedder, query, k=k)
 
-    def ask(self, question: str, *, k: int = HITS_FOR_ANSWER, on_text: Callable[[str], None] | None = None) -> Answer:
+    def ask(self, question: str, *, k: int = USUAL_PASSAGES, on_text: Callable[[str], None] | None = None) -> Answer:
         """An answer from the `k` best passages, with citations that resolve.
 
         Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`

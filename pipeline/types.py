@@ -165,7 +165,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`model` is empty where the answer is extractive: sentences of the passages, quoted as they stand."""
+    """`model` is empty where the answer is extractive: sentences of the passages, quoted as they stand.
+
+    `passages_read` counts the hits, from the first, that the model or the search for sentences got to read.
+    """
 
     question: str
     text: str
@@ -175,3 +178,4 @@ class Answer:
     model: str
     usage: Usage
     notices: tuple[str, ...] = ()
+    passages_read: int = 0

@@ -2,5 +2,6 @@
 
 from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.generative import DEFAULT_CHAT_MODEL, answer_with_model, choose_chat_model
+from pipeline.answer.passages import USUAL_PASSAGES
 
-__all__ = ["DEFAULT_CHAT_MODEL", "answer_extractively", "answer_with_model", "choose_chat_model"]
+__all__ = ["DEFAULT_CHAT_MODEL", "USUAL_PASSAGES", "answer_extractively", "answer_with_model", "choose_chat_model"]

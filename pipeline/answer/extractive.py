@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.answer.citations import quotation
-from pipeline.answer.generative import REFUSAL_TEXT
 from pipeline.answer.passages import USUAL_PASSAGES
+from pipeline.answer.refusal import unanswered
 from pipeline.answer.sentences import sentences, support
 from pipeline.embed import Embedder, FailedChunk
-from pipeline.types import Answer, Chunk, Hit, Usage
+from pipeline.types import Answer, Chunk, Hit
 
 PASSAGES = 3
 """Passages to quote from; who asks for more passages than usual has all of them looked through."""
@@ -46,16 +46,7 @@ def answer_extractively(embedder: Embedder, question: str, hits: Sequence[Hit]) 
     cosines, failure = _cosines(embedder, question, candidates)
     if failure:
         notices.append(failure)
-    answer = Answer(
-        question=question,
-        text=REFUSAL_TEXT,
-        answered=False,
-        citations=(),
-        hits=tuple(hits),
-        model="",
-        usage=Usage(),
-        notices=tuple(notices),
-    )
+    answer = replace(unanswered(question, model="", notices=tuple(notices)), hits=tuple(hits), passages_read=len(used))
     scored = sorted(
         ((cosine, candidates[index]) for index, cosine in cosines.items()),
         key=lambda item: -(item[0] + LEXICAL_WEIGHT * support(question, item[1][2])),

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.answer.citations import resolve_citations
 from pipeline.answer.passages import (
-    USUAL_PASSAGES,
-    USUAL_TOKENS,
     context_for,
     context_limit,
     estimated_tokens,
@@ -22,7 +20,7 @@ from pipeline.answer.passages import (
     select_passages,
 )
 from pipeline.answer.prompt import messages_for
-from pipeline.answer.refusal import is_refusal
+from pipeline.answer.refusal import is_refusal, unanswered
 from pipeline.errors import InputTooLong, StatusError
 from pipeline.types import Answer, Hit, Passage, Usage
 
@@ -37,8 +35,6 @@ TEMPLATE_TOKENS = 64
 
 TOO_LONG = ("longer than the context", "exceeds the available context")
 """What servers say of the prompt of a chat, and what their engine says."""
-
-REFUSAL_TEXT = "The documents that were found do not answer this question."
 
 
 def choose_chat_model(client: Client, wanted: str | None) -> str:
@@ -62,23 +58,21 @@ def answer_with_model(
 ) -> Answer:
     """Asks `model` to answer from `hits`; `on_text` is called with each piece as it arrives.
 
-    The best hits are read, as many as fit; the notices name the others. For no more than USUAL_PASSAGES hits that is a
-    small budget, for more of them all that the model's context holds.
+    The best hits are read, `passages_read` of them: of no more than USUAL_PASSAGES those that fit a small budget, of
+    more all that the model's context holds, and a notice names the others. Without hits no model is asked.
 
     Raises:
         ApiError: the server cannot be asked, or the stream breaks off (StreamInterrupted holds what had come).
     """
+    if not hits:
+        return unanswered(question, model=model, notices=("there is no passage to answer from",))
     written = _write(client, model, question, hits, on_text)
     notices = [*_left_out(written, model, hits), *_cut(written, model)]
-    answer = Answer(
-        question=question,
-        text=REFUSAL_TEXT,
-        answered=False,
-        citations=(),
+    answer = replace(
+        unanswered(question, model=model, notices=tuple(notices)),
         hits=tuple(hits),
-        model=model,
         usage=written.usage,
-        notices=tuple(notices),
+        passages_read=len(written.passages),
     )
     if is_refusal(written.text, written.passages):
         return answer
@@ -188,17 +182,14 @@ def _says_too_long(error: StatusError) -> bool:
 
 
 def _left_out(written: _Written, model: str, hits: Sequence[Hit]) -> list[str]:
-    """The notice that names the hits which the model did not get to read, and why."""
+    """The notice that names the hits which were asked for and for which the context has no room."""
     used = len(written.passages)
-    if used >= len(hits):
+    if used >= len(hits) or not written.full:
         return []
     which = f"{used + 1}" if used + 1 == len(hits) else f"{used + 1} to {len(hits)}"
-    text = f"{len(hits) - used} of {len(hits)} passages did not fit and were not used ({which}): "
-    if written.full:
-        return [f"{text}the context of {model} holds {written.limit} tokens"]
     return [
-        f"{text}no more than about {USUAL_TOKENS} tokens are read for up to {USUAL_PASSAGES} passages; "
-        f"ask for more than {USUAL_PASSAGES} to have all read that the model's context holds"
+        f"{len(hits) - used} of {len(hits)} passages did not fit and were not used ({which}): "
+        f"the context of {model} holds {written.limit} tokens"
     ]
 
 

@@ -1,6 +1,6 @@
-"""Refusals: whether a model's text says that it cannot answer, and nothing else.
+"""Refusals: whether a model's text says that it cannot answer, and nothing else; the Answer that there is none.
 
-In: the text, the passages it was written from. Out: yes or no.
+In: the text, the passages it was written from. Out: yes or no; an Answer.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import re
 from collections.abc import Sequence
 
 from pipeline.answer.citations import marks_of, resolve_citations, without_marks
-from pipeline.types import Passage
+from pipeline.types import Answer, Passage, Usage
+
+REFUSAL_TEXT = "The documents that were found do not answer this question."
 
 APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\u00b4`", "'''''")
 REFUSED = re.compile(
@@ -40,3 +42,17 @@ def is_refusal(text: str, passages: Sequence[Passage]) -> bool:
         return False
     _, *more = GOES_ON.split(rest, maxsplit=1)
     return not more or not resolve_citations(more[0], passages).citations
+
+
+def unanswered(question: str, *, model: str, notices: tuple[str, ...] = ()) -> Answer:
+    """The answer that there is none."""
+    return Answer(
+        question=question,
+        text=REFUSAL_TEXT,
+        answered=False,
+        citations=(),
+        hits=(),
+        model=model,
+        usage=Usage(),
+        notices=notices,
+    )

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
+from pipeline.answer import USUAL_PASSAGES
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
 from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.search import hit_json, print_hit
 from pipeline.cli.session import open_for_command
-from pipeline.collection import HITS_FOR_ANSWER
 from pipeline.config import Config
 from pipeline.types import Answer
 
@@ -22,7 +22,12 @@ from pipeline.types import Answer
 @click.argument("question")
 @collection_option
 @click.option(
-    "-k", "k", type=click.IntRange(min=1), default=HITS_FOR_ANSWER, show_default=True, help="Passages to use."
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=USUAL_PASSAGES,
+    show_default=True,
+    help="Passages to answer from; of more than the default all that fit are read.",
 )
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
 @model_option
@@ -77,6 +82,7 @@ def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
         "hits": [hit_json(hit) for hit in answer.hits],
         "model": answer.model,
         "usage": asdict(answer.usage),
+        "passages_read": answer.passages_read,
         "notices": list(answer.notices),
         "seconds": seconds,
     }

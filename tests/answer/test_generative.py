@@ -69,15 +69,21 @@ def hits_of(count: int, *, letters: int = 900) -> list[Hit]:
 
 
 def test_usual_number_of_passages_is_read_within_a_small_budget(script: Script) -> None:
-    """Of five long passages three fit; the notice says which were not used and how to have them read."""
+    """Of five long passages three fit, and the answer tells how many were read."""
     answer = ask(script, hits_of(5), show(32768), reply())
     assert sources_sent(script) == [3]
     assert options_sent(script)[0]["num_ctx"] == answer.usage.context_limit == 4096
     assert len(answer.hits) == 5
-    assert answer.notices == (
-        "2 of 5 passages did not fit and were not used (4 to 5): no more than about 1000 tokens are read for up to 5 "
-        "passages; ask for more than 5 to have all read that the model's context holds",
-    )
+    assert answer.passages_read == 3
+    assert answer.notices == ()
+
+
+def test_without_passages_no_model_is_asked(script: Script) -> None:
+    """An empty collection answers nothing, whatever the model may know."""
+    answer = ask(script, [], show(4096), reply())
+    assert (answer.answered, answer.hits, answer.citations) == (False, (), ())
+    assert answer.notices == ("there is no passage to answer from",)
+    assert script.asked == []
 
 
 def test_passages_that_all_fit_need_no_notice(script: Script) -> None:
