@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.answer.citations import resolve_citations
+from pipeline.answer.grounding import ungrounded_terms
 from pipeline.answer.passages import (
     context_for,
     context_limit,
@@ -82,6 +83,8 @@ def answer_with_model(
         notices.append(f"the model cited {numbers}, which is no passage; the mark was removed")
     if not cited.citations:
         notices.append("no passage supports this answer; do not rely on it")
+    if invented := ungrounded_terms(cited.text, question, written.passages):
+        notices.append(f"not in the passages: {', '.join(invented)}; do not rely on this answer")
     return replace(answer, text=cited.text, answered=True, citations=cited.citations, notices=tuple(notices))
 
 
