@@ -33,8 +33,8 @@ class Fleet:
     def acquire(self, *, spread: bool, model: str | None, tried: Collection[int], now: float) -> int | None:
         """The host to ask, counted as busy until `release`; None while all that may be asked have enough to do.
 
-        Hosts in `tried`, and those that rest, come last. A host that was refused for `model` is never chosen, unless
-        all were.
+        Hosts in `tried`, and those that rest, come last: a well one that is busy is waited for. A host that was refused
+        for `model` is never chosen, unless all were.
         """
         with self._lock:
             numbers = [number for number, host in enumerate(self._hosts) if model not in host.refused]
@@ -53,7 +53,7 @@ class Fleet:
             host.in_flight -= 1
             if failed:
                 host.failures += 1
-                host.well_at = now + min(LONGEST_REST_SECONDS, REST_SECONDS * 2 ** (host.failures - 1))
+                host.well_at = now + min(LONGEST_REST_SECONDS, REST_SECONDS * 2 ** min(host.failures - 1, 10))
             else:
                 host.failures = 0
                 host.well_at = 0.0
@@ -71,9 +71,6 @@ class Fleet:
                 for number, host in enumerate(self._hosts)
             )
 
-    def _rank(
-        self, number: int, *, spread: bool, tried: Collection[int], now: float
-    ) -> tuple[bool, bool, bool, int, int]:
+    def _rank(self, number: int, *, spread: bool, tried: Collection[int], now: float) -> tuple[int, ...]:
         host = self._hosts[number]
-        full = spread and self._per_host is not None and host.in_flight >= self._per_host
-        return full, number in tried, host.well_at > now, host.in_flight if spread else 0, number
+        return number in tried, host.well_at > now, host.in_flight if spread else 0, number

@@ -185,9 +185,14 @@ class Attempts:
         """Seconds until the next attempt, on another host at once if one is well; raises `error` to give up."""
         if not isinstance(error, ApiError) or not retriable(error):
             raise error
+        first = host not in self._tried
         self._tried.add(host)
         session, now = self._session, time.monotonic()
-        if session.retry.attempts > 1 and session.fleet.another_is_well(tried=self._tried, model=self.model, now=now):
+        if (
+            first
+            and session.retry.attempts > 1
+            and session.fleet.another_is_well(tried=self._tried, model=self.model, now=now)
+        ):
             session.told(self._number, 0.0, error)
             return 0.0
         delay = session.retry.delay(error, attempt=self._number, elapsed=now - self._started)

@@ -75,6 +75,19 @@ def test_host_that_dies_is_replaced_at_once() -> None:
     assert behaviours[0].count("/api/embed") < 10
 
 
+def test_dead_host_is_not_asked_while_the_other_is_busy() -> None:
+    """With one host gone and the other at its limit, who finds no place waits for it."""
+    behaviour = Behaviour(delay=0.02)
+    with servers(Behaviour()) as urls:
+        dead = urls[0]
+    with embed_server(behaviour) as well, Client([dead, well], retry=QUICK, per_host=1) as client:
+        rows = embed_many(client, 40, threads=8)
+        asked = client.requests_sent
+    assert len(rows) == 40
+    assert behaviour.count("/api/embed") == 40
+    assert asked < 40 + 20
+
+
 def test_all_hosts_down_is_an_error() -> None:
     """When nobody answers, the last failure comes through after the attempts that the policy allows."""
     with servers(Behaviour(), Behaviour()) as urls:
