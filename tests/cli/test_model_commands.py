@@ -219,7 +219,7 @@ def test_chat_on_a_terminal_stops_an_answer_and_goes_on(tmp_path: Path, models_f
         os.write(master, b"/set num_predict 4000\n")
         seen.until(">>> ", after="4000")
         os.write(master, b"Count from one to a thousand in words, please.\n")
-        seen.until(" ", after="please.\r\n", least=20)
+        seen.until("", after="please.\r\n", least=20)
         process.send_signal(2)
         seen.until("(stopped)")
         os.write(master, b"/show\n")
@@ -238,12 +238,14 @@ class Terminal:
 
     def until(self, wanted: str, *, after: str = "", least: int = 0) -> None:
         """Reads until `wanted` stands behind `after` with `least` characters between them."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while True:
             start = self.text.find(after)
-            if start >= 0 and wanted in self.text[start + len(after) + least :]:
-                self.text = self.text[start + len(after) :]
+            since = self.text[start + len(after) :] if start >= 0 else ""
+            if len(since) >= max(least, 1) and wanted in since[least:]:
+                self.text = since
                 return
+            assert time.monotonic() < deadline, self.text
             ready, _, _ = select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, self.text
             self.text += os.read(self.master, 4096).decode("utf-8", "replace")
