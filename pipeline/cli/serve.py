@@ -26,10 +26,13 @@ def serve(config: Config, as_json: bool) -> int:
             print_json({"url": url, "models": str(config.models_folder)})
         notice(f"listening on {url}, models in {config.models_folder}; stop with Ctrl-C")
 
+    def stopping() -> None:
+        notice("stopping; requests under way may finish for 10 seconds, Ctrl-C again stops at once")
+
     address = parse_host(config.host or "")
     app = embedded_app(config)
     try:
-        serve_app(app, address.host, address.port, ready=ready)
+        serve_app(app, address.host, address.port, ready=ready, stopping=stopping)
     finally:
         app.close()
     return 0

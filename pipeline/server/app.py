@@ -6,43 +6,57 @@ place where errors become statuses.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Self
 
-from pipeline.errors import PipelineError
-from pipeline.server import library
+from pipeline.server import blobs, library
 from pipeline.server.chat import chat
+from pipeline.server.creating import create, push
 from pipeline.server.embedding import embed, embeddings
-from pipeline.server.engine import Engine, EngineRefusal
-from pipeline.server.exchange import Refusal, Reply, Request, error_reply, text_reply
+from pipeline.server.engine import Engine
+from pipeline.server.exchange import Reply, Request, error_reply, text_reply
+from pipeline.server.failures import failure
 from pipeline.server.generate import generate
-from pipeline.server.generation import engine_text
 from pipeline.server.models import ModelStore
 from pipeline.server.pool import EnginePool, Load
-from pipeline.server.prompts import TOO_LONG
 from pipeline.server.pulling import pull
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
-
-logger = logging.getLogger(__name__)
+from pipeline.server.v1 import models as v1_models
+from pipeline.server.v1.chat import chat_completions
+from pipeline.server.v1.completions import completions
+from pipeline.server.v1.embeddings import embeddings as v1_embeddings
+from pipeline.server.v1.responses import responses
 
 Handler = Callable[[Service, Request], Reply]
 
 ROUTES: dict[str, dict[str, Handler]] = {
     "/": {"GET": library.root, "HEAD": library.root},
     "/api/version": {"GET": library.version, "HEAD": library.version},
+    "/api/status": {"GET": library.status},
     "/api/tags": {"GET": library.tags, "HEAD": library.tags},
     "/api/ps": {"GET": library.running},
     "/api/show": {"POST": library.show},
     "/api/pull": {"POST": pull},
+    "/api/push": {"POST": push},
+    "/api/create": {"POST": create},
     "/api/copy": {"POST": library.copy},
     "/api/delete": {"DELETE": library.delete},
     "/api/embed": {"POST": embed},
     "/api/embeddings": {"POST": embeddings},
     "/api/generate": {"POST": generate},
     "/api/chat": {"POST": chat},
+    "/v1/models": {"GET": v1_models.models},
+    "/v1/embeddings": {"POST": v1_embeddings},
+    "/v1/completions": {"POST": completions},
+    "/v1/chat/completions": {"POST": chat_completions},
+    "/v1/responses": {"POST": responses},
 }
+ROUTES_BELOW: dict[str, dict[str, Handler]] = {
+    blobs.ONE: {"HEAD": blobs.has, "POST": blobs.take},
+    v1_models.ONE: {"GET": v1_models.model},
+}
+"""Paths that end with a name: the handler reads it from the request."""
 
 
 class App:
@@ -55,7 +69,7 @@ class App:
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; every failure is an answer too. The caller closes the reply."""
-        methods = ROUTES.get(request.path)
+        methods = _methods(request.path)
         if methods is None:
             return _not_found(request)
         handler = methods.get(request.method)
@@ -87,13 +101,10 @@ def _not_found(request: Request) -> Reply:
     return text_reply("404 page not found", 404, "text/plain")
 
 
+def _methods(path: str) -> dict[str, Handler] | None:
+    below = (methods for start, methods in ROUTES_BELOW.items() if path.startswith(start) and path != start)
+    return ROUTES.get(path) or next(below, None)
+
+
 def _error_reply(error: Exception) -> Reply:
-    if isinstance(error, Refusal):
-        return error_reply(error.status, error.text)
-    if isinstance(error, EngineRefusal):
-        text = engine_text(error)
-        return error_reply(400 if text == TOO_LONG else error.status, text)
-    if isinstance(error, PipelineError):
-        return error_reply(500, f"{error.message} ({error.hint})" if error.hint else error.message)
-    logger.error("a request failed", exc_info=error)
-    return error_reply(500, f"internal error: {error}")
+    return error_reply(*failure(error))

@@ -7,17 +7,22 @@ hanging up is the one cancel the engine obeys at any moment, also while it still
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
+import fcntl
 import http.client
 import json
 import os
-import shutil
+import re
+import signal
 import socket
+import sys
 import tempfile
 import threading
+import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import EngineError, MissingExtra
+from pipeline.interrupts import interrupts_deferred
 from pipeline.server.exchange import Cancellation
 from pipeline.server.machine import check_machine
 
@@ -34,8 +40,12 @@ _LONGEST_SOCKET_PATH = 100
 _LARGEST_BATCH = 512
 _SLOTS = 16
 _SLOT_BUDGET = 8192
+_IDLE_POLL_SECONDS = 0.05
+_OUR_FOLDER = re.compile(r"pipeline-(\d+)-")
 _LOADING = threading.Lock()
 """The engine sets process-wide state while it loads, so models load one after the other."""
+_running: set[_Running] = set()
+_exiting = threading.Event()
 
 
 class EngineRefusal(EngineError):
@@ -64,31 +74,30 @@ class EnginePlan:
 
 
 class Engine:
-    """One loaded model. Its methods may be called from any thread; `close` only when nothing runs."""
+    """One loaded model. Its methods may be called from any thread."""
 
     def __init__(self, path: Path, plan: EnginePlan) -> None:
         library = _library()
         self.path = path
         self.plan = plan
         self.size = path.stat().st_size
-        self._folder = _private_folder()
-        self._socket = str(self._folder / _SOCKET_NAME)
-        try:
-            with _LOADING:
-                server = library.Server(_parameters(library, path, plan, self._socket))
-        except RuntimeError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise EngineError(
-                f"unable to load model: {path}",
-                hint="the file is damaged, cut short, or of a kind this engine does not know: pull the model again",
-            ) from error
-        self._holder: list[Any] = [server]
-        self._finalizer = weakref.finalize(self, _release, self._holder, self._folder)
-        self._await_loop()
+        # An interrupt right after the loading would let go of an engine that nobody knows yet.
+        with _LOADING, interrupts_deferred():
+            if _exiting.is_set():
+                raise EngineStopped("the program is ending")
+            self._native = _Running(library, path, plan)
+            _running.add(self._native)
+        self._connections = self._native.connections
+        # At exit all engines end in one place, which also waits for those that end already.
+        weakref.finalize(self, self._native.end, at_once=True).atexit = False
 
-    def close(self) -> None:
-        """Give the memory back. Waits for the engine's own threads."""
-        self._finalizer()
+    def close(self, *, at_once: bool = False) -> None:
+        """Hang up on whoever is served, let no one else in, and give the memory back. May be called again.
+
+        The engine finishes what it was given, while other threads go on, or with `at_once` no more than the batch
+        that it has begun: quicker, but then the whole process stands still until the engine has ended.
+        """
+        self._native.end(at_once=at_once)
 
     def tokenize(self, text: str, *, with_special: bool = False) -> list[int]:
         answer = self._ask("/tokenize", {"content": text, "add_special": with_special})
@@ -121,53 +130,135 @@ class Engine:
         The prompt has been read when this returns, so an error of the engine comes from here and not from
         reading the stream. Setting the cancellation hangs up, which ends the generation.
         """
-        return EngineStream(_UnixConnection(self._socket), path, {**body, "stream": True}, cancellation)
-
-    def _await_loop(self) -> None:
-        """Returns when the engine's loop runs: told to end before that, it would miss the word and run for ever.
-
-        The metrics are counted inside the loop, so an answer shows that it has begun.
-        """
-        with contextlib.closing(_UnixConnection(self._socket)) as connection:
-            connection.request("GET", "/metrics", headers={"connection": "close"})
-            connection.getresponse().read()
+        return EngineStream(self._connections, path, {**body, "stream": True}, cancellation)
 
     def _ask(self, path: str, body: dict[str, Any], cancellation: Cancellation | None = None) -> dict[str, Any]:
         cancellation = cancellation or Cancellation()
-        with contextlib.closing(_UnixConnection(self._socket)) as connection, cancellation.watch(connection.hang_up):
-            response = _open(connection, path, body, cancellation)
-            return json.loads(b"".join(_lines(response, cancellation)))
+        with self._connections.open() as connection, cancellation.watch(connection.hang_up):
+            response = _send(connection, path, body, cancellation)
+            return json.loads(b"".join(_lines(connection, response, cancellation)))
 
 
 class EngineStream:
     """The events of one generation, as they are made. Close it, read to its end or not."""
 
-    def __init__(
-        self, connection: _UnixConnection, path: str, body: dict[str, Any], cancellation: Cancellation
-    ) -> None:
+    def __init__(self, connections: _Connections, path: str, body: dict[str, Any], cancellation: Cancellation) -> None:
         self._cancellation = cancellation
-        self._held = contextlib.ExitStack()
-        self._held.callback(connection.close)
-        try:
-            self._held.enter_context(cancellation.watch(connection.hang_up))
-            self._response = _open(connection, path, body, cancellation)
-            self._held.callback(self._response.close)
-        except BaseException:
-            self._held.close()
-            raise
+        with contextlib.ExitStack() as held:
+            self._connection = held.enter_context(connections.open())
+            held.enter_context(cancellation.watch(self._connection.hang_up))
+            self._response = _send(self._connection, path, body, cancellation)
+            held.callback(self._response.close)
+            self._held = held.pop_all()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for line in _lines(self._response, self._cancellation):
+        for line in _lines(self._connection, self._response, self._cancellation):
             if not line.startswith(b"data: ") or line == b"data: [DONE]":
                 continue
             event: dict[str, Any] = json.loads(line[6:])
             if "error" in event:
                 raise _refusal(event["error"])
             yield event
-        self._cancellation.check()
 
     def close(self) -> None:
         self._held.close()
+
+
+class _Running:
+    """The engine itself: starts when it is made, and ends once.
+
+    It must be told to end only when its loop has begun, or it would miss the word, and only when nobody waits for an
+    answer: it waits for those who wait for it, for ever.
+    """
+
+    def __init__(self, library: Any, path: Path, plan: EnginePlan) -> None:
+        self._ending = threading.RLock()
+        self._folder = _PrivateFolder()
+        self.connections = _Connections(self._folder.socket)
+        try:
+            self._server: Any = library.Server(_parameters(library, path, plan, self._folder.socket))
+        except BaseException as error:
+            self._folder.remove()
+            if not isinstance(error, RuntimeError):
+                raise
+            raise EngineError(
+                f"unable to load model: {path}",
+                hint="the file is damaged, cut short, or of a kind this engine does not know: pull the model again",
+            ) from error
+
+    def end(self, *, at_once: bool = False) -> None:
+        """Returns when the engine has ended, whoever ends it; see `Engine.close`."""
+        with self._ending:
+            if self._server is None:
+                return
+            self.connections.hang_up()
+            while self._tasks() and not (at_once or _exiting.is_set()):
+                time.sleep(_IDLE_POLL_SECONDS)
+            self._server = None
+            self._folder.remove()
+        _running.discard(self)
+
+    def _tasks(self) -> int:
+        """What the engine has to do yet. It is counted inside the loop, so an answer shows that the loop has begun."""
+        try:
+            with contextlib.closing(_UnixConnection(self._folder.socket)) as connection:
+                connection.request("GET", "/metrics", headers={"connection": "close"})
+                gauges = re.findall(rb"^llamacpp:requests_\w+ (\d+)", connection.getresponse().read(), re.MULTILINE)
+        except (OSError, http.client.HTTPException):
+            return 0  # a cleaner of temporary files has taken the socket: nobody can reach this engine any more
+        return sum(map(int, gauges))
+
+
+@atexit.register
+def _end_all() -> None:
+    """Ends the engines before the interpreter does: a native thread that outlives it may crash the process.
+
+    Threads that still ask an engine get an error. One more Ctrl-C would only cut this short.
+    """
+    if "xllamacpp" in sys.modules and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with _LOADING:
+        _exiting.set()
+    for running in list(_running):
+        running.connections.hang_up()
+    for running in list(_running):
+        running.end(at_once=True)
+
+
+class _Connections:
+    """The open connections to one engine, which can all be hung up; from then on there are no new ones."""
+
+    def __init__(self, socket_path: str) -> None:
+        self._socket = socket_path
+        self._lock = threading.RLock()
+        self._open: set[_UnixConnection] = set()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def open(self) -> Generator[_UnixConnection]:
+        """A connection, for one request."""
+        connection = _UnixConnection(self._socket)
+        # Under the lock: one that is made while the others are hung up would be missed.
+        with self._lock:
+            if self._closed:
+                raise EngineStopped("the engine has been unloaded")
+            try:
+                connection.connect()
+            except OSError as error:
+                raise EngineStopped("the engine does not take connections") from error
+            self._open.add(connection)
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._open.discard(connection)
+            connection.close()
+
+    def hang_up(self) -> None:
+        with self._lock:
+            self._closed = True
+            for connection in list(self._open):
+                connection.hang_up()
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -176,6 +267,7 @@ class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
         super().__init__("engine")
         self._path = path
+        self.is_cut = False
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -184,36 +276,42 @@ class _UnixConnection(http.client.HTTPConnection):
 
     def hang_up(self) -> None:
         """Wake whoever is reading, from another thread."""
+        self.is_cut = True
         line = getattr(self, "_line", None)
         if line is not None:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 
 
-def _open(
+def _send(
     connection: _UnixConnection, path: str, body: dict[str, Any], cancellation: Cancellation
 ) -> http.client.HTTPResponse:
     headers = {"content-type": "application/json", "connection": "close"}
     try:
-        connection.connect()
-        cancellation.check()
         connection.request("POST", path, json.dumps(body).encode(), headers)
         response = connection.getresponse()
+        refusal = None if response.status == 200 else response.read()
     except (OSError, http.client.HTTPException) as error:
         cancellation.check()
         raise EngineStopped("the engine broke off the connection") from error
-    if response.status != 200:
-        raise _refusal(json.loads(response.read() or b"{}").get("error", {}), response.status)
+    if refusal is not None:
+        raise _refusal(json.loads(refusal or b"{}").get("error", {}), response.status)
     return response
 
 
-def _lines(response: http.client.HTTPResponse, cancellation: Cancellation) -> Iterator[bytes]:
+def _lines(
+    connection: _UnixConnection, response: http.client.HTTPResponse, cancellation: Cancellation
+) -> Iterator[bytes]:
+    failure: Exception | None = None
     try:
         while line := response.readline():
             yield line.rstrip(b"\r\n")
     except (OSError, ValueError, http.client.HTTPException) as error:
+        failure = error
+    # An answer that is cut short can look like one that is whole.
+    if failure is not None or connection.is_cut:
         cancellation.check()
-        raise EngineStopped("the engine broke off its answer") from error
+        raise EngineStopped("the engine broke off its answer") from failure
 
 
 def _refusal(error: dict[str, Any] | str, status: int = 500) -> EngineRefusal:
@@ -274,15 +372,63 @@ def _slots(plan: EnginePlan) -> int:
     return slots
 
 
-def _private_folder() -> Path:
-    """A folder for the socket that only we can enter; socket paths must be short."""
-    folder = tempfile.mkdtemp(prefix="pipeline-")
-    if len(folder) + 1 + len(_SOCKET_NAME) > _LONGEST_SOCKET_PATH:
-        Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="pipeline-", dir="/tmp")
-    return Path(folder)
+class _PrivateFolder:
+    """A folder for the socket that only we can enter, named after this process and locked by it.
+
+    Making one removes those that killed processes of the same user have left.
+    """
+
+    def __init__(self) -> None:
+        prefix = f"pipeline-{os.getpid()}-"
+        self._path = Path(tempfile.mkdtemp(prefix=prefix))
+        if len(self.socket) > _LONGEST_SOCKET_PATH:
+            self._path.rmdir()
+            self._path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+        self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        with contextlib.suppress(OSError):  # on a file system without locks nothing is ever taken for stale
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            _remove_stale(self._path.parent)
+
+    @property
+    def socket(self) -> str:
+        return str(self._path / _SOCKET_NAME)
+
+    def remove(self) -> None:
+        _remove_folder(self._path, self._lock)
+        os.close(self._lock)
 
 
-def _release(holder: list[Any], folder: Path) -> None:
-    holder.clear()
-    shutil.rmtree(folder, ignore_errors=True)
+def _remove_stale(folder: Path) -> None:
+    """Whose process is gone by its number and by its lock: containers that share a folder do not share numbers."""
+    for path in folder.glob("pipeline-*"):
+        match = _OUR_FOLDER.match(path.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        # Opened first and asked then, so that what is removed is what was looked at, and no link is followed.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove_folder(path, descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _remove_folder(path: Path, descriptor: int) -> None:
+    """The socket and the folder, if there is nothing else in it."""
+    with contextlib.suppress(OSError):
+        os.unlink(_SOCKET_NAME, dir_fd=descriptor)
+    with contextlib.suppress(OSError):
+        path.rmdir()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -29,6 +29,12 @@ def version(service: Service, request: Request) -> Reply:
     return json_reply({"version": service.settings.version})
 
 
+def status(service: Service, request: Request) -> Reply:
+    """There is no cloud behind this server, and nothing that would switch one on."""
+    del service, request
+    return json_reply({"cloud": {"disabled": True, "source": "env"}})
+
+
 def tags(service: Service, request: Request) -> Reply:
     """The models in the store, the newest first."""
     del request
@@ -71,12 +77,13 @@ def show(service: Service, request: Request) -> Reply:
         "parameters": _parameters(model),
         "template": template,
         "system": system,
-        "details": _details(model),
+        "details": {**_details(model), "parent_model": model.parent},
+        "messages": list(model.messages),
         "model_info": {key: value for key, value in information.items() if key not in _SHOWN_APART},
         "capabilities": list(facts.capabilities),
         "modified_at": model.modified_at.isoformat(),
     }
-    optional = ("license", "modelfile", "parameters", "template", "system", "capabilities")
+    optional = ("license", "modelfile", "parameters", "template", "system", "messages", "capabilities")
     return json_reply({key: value for key, value in reply.items() if value or key not in optional})
 
 
@@ -171,6 +178,7 @@ def _modelfile(model: StoredModel, system: str) -> str:
     lines += [f"PARAMETER {name} {_quoted(_plain(value))}" for name, value in _flat(model)]
     if model.license:
         lines.append(f"LICENSE {_quoted(model.license)}")
+    lines += [f"MESSAGE {message['role']} {_quoted(message['content'])}" for message in model.messages]
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -67,7 +68,10 @@ class ModelDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
-    """`digest` is the SHA-256 of the manifest in hex, `size` the sum of its blobs in bytes."""
+    """`digest` is the SHA-256 of the manifest in hex, `size` the sum of its blobs in bytes.
+
+    `parent` is the name of the model or file it was made from, if it was.
+    """
 
     name: str
     digest: str
@@ -79,6 +83,8 @@ class StoredModel:
     parameters: Mapping[str, Any]
     license: str | None
     details: ModelDetails
+    messages: tuple[Mapping[str, str], ...] = ()
+    parent: str = ""
 
 
 class ModelStore:
@@ -148,14 +154,8 @@ class ModelStore:
             layers += [self._add_blob(kind, text.encode()) for kind, text in texts.items() if text]
             if parameters:
                 layers.append(self._add_blob("params", json.dumps(dict(parameters)).encode()))
-            config = self._add_blob("", json.dumps(_config(header, layers)).encode())
-            manifest = {
-                "schemaVersion": 2,
-                "mediaType": MANIFEST_TYPE,
-                "config": {**config, "mediaType": CONFIG_TYPE},
-                "layers": layers,
-            }
-            self._write_manifest(parsed, json.dumps(manifest, separators=(",", ":")).encode())
+            config = self._add_blob("", json.dumps(configuration(header, layers)).encode())
+            self._write_manifest(parsed, _manifest(config, layers))
         found = self.find(name)
         assert found is not None
         return found
@@ -184,15 +184,51 @@ class ModelStore:
                 if any(folder.iterdir()):
                     break
                 folder.rmdir()
-            others = {digest for _, other in self._manifest_paths() for digest in _digests(other)}
-            for digest in mine - others:
-                self.blob_path(digest).unlink(missing_ok=True)
+            self._remove_unused(mine)
 
     def blob_path(self, digest: str) -> Path:
         """Raises ValueError for what is no digest: a manifest must not lead out of the folder."""
         if not DIGEST.fullmatch(digest):
             raise ValueError(f"{digest!r} is not a SHA-256 digest")
         return self.blobs / digest.replace(":", "-")
+
+    def layers(self, name: str) -> tuple[list[dict[str, Any]], dict[str, Any]] | None:
+        """The layers of a stored model, as its manifest has them, and its configuration.
+
+        Raises EngineError if it is there and broken.
+        """
+        found = self._path_of(parse_name(name))
+        if found is None:
+            return None
+        self._load(*found)
+        manifest = json.loads(found[1].read_bytes())
+        return manifest["layers"], json.loads(self.blob_path(manifest["config"]["digest"]).read_bytes())
+
+    def add_blob(self, content: bytes) -> tuple[str, bool]:
+        """Its digest, and whether it is new here. Raises StorageUnwritable."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if self.blob_path(digest).is_file():
+            return digest, False
+        with _writing(self.root):
+            self.blobs.mkdir(parents=True, exist_ok=True)
+            _write_atomic(self.blob_path(digest), content)
+        return digest, True
+
+    def write(self, name: str, layers: list[dict[str, Any]], config: Mapping[str, Any]) -> None:
+        """Stores a model made of blobs that are here; what only its forerunner of that name used is removed."""
+        parsed = parse_name(name)
+        found = self._path_of(parsed)
+        before = _digests(found[1]) if found else set[str]()
+        with _writing(self.root):
+            stored = self._add_blob("", json.dumps(dict(config)).encode())
+            manifest = _manifest(stored, layers)
+            self._write_manifest(found[0] if found else parsed, manifest)
+            self._remove_unused(before)
+
+    def _remove_unused(self, digests: set[str]) -> None:
+        used = {digest for _, path in self._manifest_paths() for digest in _digests(path)}
+        for digest in digests - used:
+            self.blob_path(digest).unlink(missing_ok=True)
 
     def _manifest_paths(self) -> Generator[tuple[ModelName, Path]]:
         for path in sorted(self.manifests.glob("*/*/*/*")):
@@ -212,11 +248,12 @@ class ModelStore:
             content = path.read_bytes()
             manifest = json.loads(content)
             layers = {_kind(layer): layer for layer in manifest["layers"]}
+            licenses = [self._text(layer) or "" for layer in manifest["layers"] if _kind(layer) == "license"]
             config = json.loads(self.blob_path(manifest["config"]["digest"]).read_bytes())
             model = self.blob_path(layers["model"]["digest"])
             if model.stat().st_size != layers["model"]["size"]:
                 raise ValueError(f"{model.name} is cut short")
-            texts = {kind: self._text(layers.get(kind)) for kind in ("template", "system", "license", "params")}
+            texts = {kind: self._text(layers.get(kind)) for kind in ("template", "system", "params", "messages")}
             return StoredModel(
                 name=name.short,
                 digest=hashlib.sha256(content).hexdigest(),
@@ -226,8 +263,13 @@ class ModelStore:
                 template=texts["template"],
                 system=texts["system"],
                 parameters=json.loads(texts["params"] or "{}"),
-                license=texts["license"],
+                license="\n".join(licenses) or None,
                 details=_details(config),
+                parent=str(layers["model"].get("from") or ""),
+                messages=tuple(
+                    {"role": str(message["role"]), "content": str(message.get("content", ""))}
+                    for message in json.loads(texts["messages"] or "[]")
+                ),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise EngineError(
@@ -264,7 +306,7 @@ def _from_file(path: Path) -> StoredModel:
         raise EngineError(
             f"model file {path} cannot be read: {error.strerror}", hint="correct --model or --chat-model"
         ) from error
-    config = _config(read_header(path), [])
+    config = configuration(read_header(path), [])
     return StoredModel(
         name=str(path),
         digest=digest,
@@ -302,7 +344,8 @@ def human_number(count: int) -> str:
     return f"{count / 1000:.0f}K" if count >= 1000 else str(count)
 
 
-def _config(header: Header, layers: list[dict[str, Any]]) -> dict[str, Any]:
+def configuration(header: Header, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the manifest's configuration says of a model with this header."""
     family = str(header.metadata.get("general.architecture", ""))
     file_type = int(header.metadata.get("general.file_type", -1))
     return {
@@ -327,6 +370,16 @@ def _details(config: Mapping[str, Any]) -> ModelDetails:
     )
 
 
+def _manifest(config: Mapping[str, Any], layers: list[dict[str, Any]]) -> bytes:
+    content = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {**config, "mediaType": CONFIG_TYPE},
+        "layers": layers,
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
 def _kind(layer: Mapping[str, Any]) -> str:
     return str(layer["mediaType"]).removeprefix(LAYER_TYPE)
 
@@ -341,7 +394,7 @@ def _digests(manifest: Path) -> set[str]:
 
 
 def _write_atomic(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()

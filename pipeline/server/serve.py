@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import signal
 import socket
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 from pipeline.errors import MissingExtra, PipelineError
 from pipeline.server.app import App
-from pipeline.server.exchange import Cancellation, Reply, Request, Stream, error_reply
+from pipeline.server.exchange import Cancellation, Reply, Request, Stream, encode, error_reply
 from pipeline.server.guard import Guard, allowed_origins
 
 Scope = dict[str, Any]
@@ -28,6 +29,7 @@ Ready = Callable[[str], None]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
+_SHUTTING_DOWN = "the server is shutting down"
 _TOO_LARGE = "http: request body too large"
 _SPARE_THREADS = 32
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,17 +41,20 @@ def serve(
     port: int = DEFAULT_PORT,
     *,
     ready: Ready | None = None,
-    grace: float = 30.0,
+    stopping: Callable[[], None] | None = None,
+    grace: float = 10.0,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight, for at most `grace` seconds.
 
-    `ready` is called with the base URL once connections are accepted. Does not close the app.
+    A second signal, and the end of that time, break off what still runs; clients get an error then. `ready` is called
+    with the base URL once connections are accepted, `stopping` at the first signal. Does not close the app.
     Raises PipelineError when the address cannot be listened on.
     """
     listener = _listen(host, port)
-    stopping = _stop_on_signals if threading.current_thread() is threading.main_thread() else _stop_never
+    in_main = threading.current_thread() is threading.main_thread()
+    until = functools.partial(_stop_on_signals, stopping=stopping) if in_main else _stop_never
     try:
-        _serve(app, listener, ready=ready, grace=grace, stopping=stopping)
+        _serve(app, listener, ready=ready, grace=grace, stopping=until)
     finally:
         listener.close()
 
@@ -145,11 +150,13 @@ def _serve(
 
 
 @contextlib.contextmanager
-def _stop_on_signals(server: Any) -> Generator[None]:
+def _stop_on_signals(server: Any, *, stopping: Callable[[], None] | None) -> Generator[None]:
     """The first signal ends gracefully, the second at once."""
 
     def stop(number: int, frame: object) -> None:
         del number, frame
+        if stopping is not None and not server.should_exit:
+            stopping()
         server.force_exit = server.should_exit
         server.should_exit = True
 
@@ -199,16 +206,31 @@ class _Adapter:
         )
         watcher = asyncio.create_task(_watch(receive, cancellation))
         try:
-            reply = await self._in_thread(self._app.handle, request)
-            try:
-                await self._send(send, reply, extra)
-            finally:
-                await self._in_thread(reply.close)
+            await self._answer(request, send, extra)
         except BaseException:
             cancellation.set()
             raise
         finally:
             watcher.cancel()
+
+    async def _answer(self, request: Request, send: Send, extra: dict[str, str]) -> None:
+        reply: Reply | None = None
+        try:
+            reply = await self._in_thread(self._app.handle, request)
+            assert reply is not None
+            try:
+                await self._send(send, reply, extra)
+            finally:
+                request.cancellation.set()
+                await self._in_thread(reply.close)
+        except asyncio.CancelledError:
+            # The server ends and will not wait for this request any longer.
+            request.cancellation.set()
+            if reply is None:
+                await _send_whole(send, error_reply(503, _SHUTTING_DOWN), extra)
+            elif isinstance(reply.body, Stream):
+                line = encode({"error": _SHUTTING_DOWN}) + b"\n"
+                await send({"type": "http.response.body", "body": line})
 
     async def _send(self, send: Send, reply: Reply, extra: dict[str, str]) -> None:
         if not isinstance(reply.body, Stream):

@@ -37,12 +37,6 @@ def server(request: pytest.FixtureRequest) -> str:
     return request.getfixturevalue("embedded") if request.param == "embedded" else OLLAMA
 
 
-@pytest.fixture
-def only_ollama(server: str) -> None:
-    if server != OLLAMA:
-        pytest.skip("the embedded server does not have this endpoint yet")
-
-
 @pytest.fixture(params=["sync", "async"])
 def ask(request: pytest.FixtureRequest, server: str) -> Ask:
     """`ask(method, *arguments, **fields)`; a method of the other dialect is `v1.NAME`; streams become lists."""
@@ -241,7 +235,6 @@ def test_pull_that_fails(ask: Ask) -> None:
         ask("pull", "127.0.0.1:9/library/nowhere", insecure=True)
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_create_from_a_model(ask: Ask) -> None:
     """A new system prompt and parameters over another model's weights."""
     events: list[str] = []
@@ -260,7 +253,6 @@ def test_create_from_a_model(ask: Ask) -> None:
     ask("delete", "conformance-made")
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_blobs(ask: Ask, tmp_path: Path) -> None:
     """A file is not there, then it is; a second upload of it is left out."""
     path = tmp_path / "blob"
@@ -271,14 +263,12 @@ def test_blobs(ask: Ask, tmp_path: Path) -> None:
     assert not ask("blob_exists", "sha256:" + "0" * 64)
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_push_that_fails(ask: Ask) -> None:
     """An error in the stream is raised."""
     with pytest.raises(StatusError):
         ask("push", "127.0.0.1:9/library/nowhere", insecure=True)
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_v1_models(ask: Ask) -> None:
     """The list, and one of it."""
     assert f"{EMBED}:latest" in {model.id for model in ask("v1.models")}
@@ -288,7 +278,6 @@ def test_v1_models(ask: Ask) -> None:
         ask("v1.model", "nowhere")
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_v1_embeddings(ask: Ask) -> None:
     """Both encodings are the vectors of the native endpoint."""
     native = ask("embed", EMBED, ["a", "b"]).matrix
@@ -300,7 +289,6 @@ def test_v1_embeddings(ask: Ask) -> None:
         ask("v1.embeddings", EMBED, ["a"], encoding_format="hex")
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_v1_chat_completions(ask: Ask) -> None:
     """Whole and streamed, with usage."""
     fields = {"max_tokens": 8, "temperature": 0, "seed": 1}
@@ -314,7 +302,6 @@ def test_v1_chat_completions(ask: Ask) -> None:
         ask("v1.chat_completions", "nowhere", MESSAGES)
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_v1_completions(ask: Ask) -> None:
     """Whole and streamed, with usage."""
     fields = {"max_tokens": 8, "temperature": 0.0, "seed": 1}
@@ -324,7 +311,6 @@ def test_v1_completions(ask: Ask) -> None:
     assert pieces[-1].usage.completion_tokens == reply.usage.completion_tokens == 8
 
 
-@pytest.mark.usefixtures("only_ollama")
 def test_v1_responses(ask: Ask) -> None:
     """Whole and streamed; the last event holds the whole response."""
     fields = {"max_output_tokens": 16, "temperature": 0.0}

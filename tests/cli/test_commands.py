@@ -41,6 +41,7 @@ class Done:
 
 
 Run = Callable[..., Done]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -320,6 +321,20 @@ def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path) -> None:
         assert report["chunks"]["total"] == 62
         assert report["documents"]["unchanged"] > 0
         assert report["documents"]["unchanged"] + report["documents"]["added"] == 62
+
+
+def test_interrupt_with_the_embedded_server_ends_the_program(tmp_path: Path, models_folder: Path) -> None:
+    """Ctrl-C while the engine in the own process is at work: the program ends by itself, with status 130."""
+    environment = {**os.environ, "OLLAMA_HOST": "embedded", "OLLAMA_MODELS": str(models_folder)}
+    command = [sys.executable, "-m", "pipeline", "index", str(ROOT / "sample_corpus"), "--home", str(tmp_path / "home")]
+    for _ in range(2):
+        with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
+            time.sleep(3)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "interrupted" in err
+        assert "Traceback" not in err
 
 
 def test_serve_answers_until_it_is_stopped(tmp_path: Path, models_folder: Path) -> None:

@@ -89,7 +89,7 @@ def test_socket_folder_is_private_and_short(store: ModelStore, tmp_path: Path, m
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     engine = Engine(path_of(store, EMBED), EMBED_PLAN)
-    folder = Path(engine._socket).parent
+    folder = engine._native._folder._path
     assert folder.stat().st_mode & 0o777 == 0o700
     assert folder.parent == Path("/tmp")
     engine.close()

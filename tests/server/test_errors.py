@@ -68,7 +68,7 @@ def test_error_body(client: httpx.Client, method: str, path: str, body: bytes, s
     ("method", "path", "status", "text"),
     [
         ("GET", "/nothing", 404, "404 page not found"),
-        ("GET", "/v1/models", 404, "404 page not found"),
+        ("GET", "/v1/nothing", 404, "404 page not found"),
         ("GET", "/api/chat", 405, "405 method not allowed"),
         ("POST", "/api/tags", 405, "405 method not allowed"),
     ],

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -108,3 +109,40 @@ def test_signal_finishes_what_is_in_flight(number: signal.Signals) -> None:
     assert last["done"] is True
     output, errors = process.communicate(timeout=20)
     assert (process.returncode, output, errors) == (0, "bye\n", "")
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_second_signal_breaks_off_what_runs(stream: bool) -> None:
+    """A request that would take minutes ends with an error that says why, without a traceback, and with status 0."""
+    command = [sys.executable, "-m", "pipeline", "serve", "--host", "127.0.0.1:0", "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OLLAMA_MODELS": str(MODELS)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        options = {"num_predict": 3000, "temperature": 0}
+        body = {"model": CHAT, "prompt": "1 2 3 4", "raw": True, "stream": stream, "options": options}
+        with httpx.Client(base_url=url, timeout=60) as client:
+            client.post("/api/generate", json={"model": CHAT})
+            answers: list[tuple[int, str]] = []
+
+            def ask() -> None:
+                with client.stream("POST", "/api/generate", json=body) as response:
+                    answers.append((response.status_code, response.read().decode().splitlines()[-1]))
+
+            thread = threading.Thread(target=ask)
+            thread.start()
+            while not client.get("/api/ps").json()["models"]:
+                time.sleep(0.05)
+            time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            thread.join(30)
+        _, errors = process.communicate(timeout=30)
+    status, last = answers[0]
+    assert (status, json.loads(last)) == (200 if stream else 503, {"error": "the server is shutting down"})
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert "Ctrl-C again" in errors

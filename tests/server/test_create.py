@@ -1,0 +1,181 @@
+"""Blobs and the models made of them: what is sent while one is made, and what stands in the store then."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pipeline.server import App, InProcessTransport, ModelStore, ServerSettings
+from tests.server.conftest import CHAT, EMBED
+from tests.server.make_model import tiny_gguf
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def lines(reply: httpx.Response) -> list[Any]:
+    assert reply.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in reply.text.splitlines()]
+
+
+def manifest(store: ModelStore, name: str) -> Any:
+    return json.loads((store.manifests / "registry.ollama.ai" / "library" / name / "latest").read_bytes())
+
+
+def upload(client: httpx.Client, content: bytes) -> str:
+    digest = digest_of(content)
+    assert client.post(f"/api/blobs/{digest}", content=content).status_code == 201
+    return digest
+
+
+def test_blob(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """It is not there, is taken, is there, and a second time there is nothing to do."""
+    digest = digest_of(b"hello")
+    assert own_client.head(f"/api/blobs/{digest}").status_code == 404
+    assert own_client.post(f"/api/blobs/{digest}", content=b"hello").status_code == 201
+    assert own_client.head(f"/api/blobs/{digest}").status_code == 200
+    assert own_client.post(f"/api/blobs/{digest}", content=b"hello").status_code == 200
+    assert own_store.blob_path(digest).read_bytes() == b"hello"
+
+
+def test_blob_with_another_digest(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """It is refused with both digests, and nothing of it stays."""
+    wanted, found = digest_of(b"a"), digest_of(b"b")
+    reply = own_client.post(f"/api/blobs/{wanted}", content=b"b")
+    assert reply.status_code == 400
+    assert reply.json() == {"error": f'digest mismatch, expected "{wanted}", got "{found}"'}
+    assert not own_store.blob_path(wanted).exists()
+    assert not own_store.blob_path(found).exists()
+
+
+@pytest.mark.parametrize("digest", ["xx", "sha256:12", "../../etc/passwd"])
+def test_no_digest(own_client: httpx.Client, digest: str) -> None:
+    """What is no digest never becomes a path."""
+    reply = own_client.post("/api/blobs/" + digest.replace("/", "%2F"), content=b"x")
+    assert (reply.status_code, reply.json()) == (400, {"error": "invalid digest format"})
+
+
+def test_create_from_a_model(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """Weights are shared, what is new is said and shown, parameters join those of the model it is made from."""
+    base = own_store.find(EMBED)
+    assert base is not None
+    body = {
+        "model": "made",
+        "from": EMBED,
+        "system": "Be terse.",
+        "parameters": {"stop": ["x"]},
+        "license": ["one", "two"],
+        "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}],
+    }
+    sent = [line["status"] for line in lines(own_client.post("/api/create", json=body))]
+    weights = base.model_path.name.replace("-", ":")
+    assert sent[0] == f"using existing layer {weights}"
+    assert [status for status in sent if status.startswith("creating")] == [
+        f"creating new layer {digest}"
+        for digest in (
+            digest_of(b"Be terse."),
+            digest_of(b"one"),
+            digest_of(b"two"),
+            digest_of(json.dumps({**base.parameters, "stop": ["x"]}, separators=(",", ":"), sort_keys=True).encode() + b"\n"),
+            digest_of(json.dumps(body["messages"], separators=(",", ":")).encode() + b"\n"),
+        )
+    ]  # fmt: skip
+    assert sent[-2:] == ["writing manifest", "success"]
+    shown = own_client.post("/api/show", json={"model": "made"}).json()
+    assert (shown["system"], shown["messages"]) == ("Be terse.", body["messages"])
+    assert shown["license"].endswith("one\ntwo")
+    assert shown["details"]["parent_model"] == "all-minilm:latest"
+    assert "num_ctx" in shown["parameters"]
+    assert 'stop                           "x"' in shown["parameters"]
+    assert manifest(own_store, "made")["layers"][0]["from"] == "all-minilm:latest"
+    vectors = own_client.post("/api/embed", json={"model": "made", "input": "a"}).json()["embeddings"]
+    assert len(vectors[0]) == 384
+
+
+def test_create_again(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """What only the earlier model of that name used is gone, and the weights are not."""
+    own_client.post("/api/create", json={"model": "made", "from": CHAT, "system": "First."})
+    first = digest_of(b"First.")
+    assert own_store.blob_path(first).exists()
+    reply = own_client.post("/api/create", json={"model": "made", "from": "made", "system": "Second.", "stream": False})
+    assert reply.json() == {"status": "success"}
+    assert not own_store.blob_path(first).exists()
+    made = own_store.find("made")
+    assert made is not None
+    assert made.system == "Second."
+    assert own_store.find(CHAT) is not None
+
+
+def test_create_from_a_file(own_client: httpx.Client, own_store: ModelStore, tmp_path: Path) -> None:
+    """An uploaded GGUF file is a model whose details are those of its header."""
+    path = tiny_gguf(tmp_path / "tiny.gguf")
+    digest = upload(own_client, path.read_bytes())
+    sent = lines(own_client.post("/api/create", json={"model": "tiny", "files": {"tiny.gguf": digest}}))
+    assert [line["status"] for line in sent] == [
+        "parsing GGUF", f"using existing layer {digest}", "writing manifest", "success",
+    ]  # fmt: skip
+    made = own_store.find("tiny")
+    assert made is not None
+    assert (made.model_path.name, made.details.family, made.details.quantization_level) == (
+        digest.replace(":", "-"), "llama", "F16",
+    )  # fmt: skip
+    assert own_client.post("/api/create", json={"model": "t2", "files": {"tiny": digest}}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"model": ""}, 400, "invalid model name"),
+        ({}, 400, "neither 'from' or 'files' was specified"),
+        ({"files": {}}, 400, "unknown type"),
+        ({"files": {"/a.gguf": "x"}}, 400, "file path must be relative"),
+        ({"files": {"../a.gguf": "x"}}, 400, "file path must be relative"),
+        ({"files": {"a.gguf": ""}}, 400, "invalid digest format"),
+        ({"files": {"a": "sha256:" + "0" * 64}}, 400, "unknown type"),
+        ({"files": {"a.safetensors": "x"}}, 400, "the embedded server takes GGUF files only: convert the safetensors first"),
+        ({"from": CHAT, "quantize": "q8_0"}, 500, "quantization is only supported for F16, BF16 and F32 models"),
+        ({"from": CHAT, "quantize": "q2_K"}, 500, "unsupported quantization type Q2_K - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0"),
+        ({"from": CHAT, "template": "{{ .Mine }}"}, 400, "custom templates are not supported: the model's own chat template is used"),
+        ({"from": CHAT, "adapters": {"a": "x"}}, 400, "the embedded server does not support 'adapters' in create"),
+        ({"from": CHAT, "license": [1]}, 400, "json: cannot unmarshal number into Go struct field CreateRequest.license of type string"),
+    ],
+)  # fmt: skip
+def test_create_that_is_refused(own_client: httpx.Client, body: dict[str, Any], status: int, message: str) -> None:
+    """What is wrong is said before anything is written."""
+    reply = own_client.post("/api/create", json={"model": "made", **body})
+    assert (reply.status_code, reply.json()) == (status, {"error": message})
+    assert "made:latest" not in own_client.get("/api/tags").text
+
+
+def test_create_from_what_is_no_model(own_client: httpx.Client) -> None:
+    """The stream has begun, so the error is its last line."""
+    digest = upload(own_client, b"hello")
+    sent = lines(own_client.post("/api/create", json={"model": "made", "files": {"a.gguf": digest}}))
+    assert sent == [{"status": "parsing GGUF"}, {"error": "supplied file was not in GGUF format"}]
+
+
+def test_create_from_a_model_that_cannot_be_pulled(own_client: httpx.Client) -> None:
+    """It is pulled first, and what the pull says is said here."""
+    sent = lines(own_client.post("/api/create", json={"model": "made", "from": "nowhere-at-all"}))
+    assert sent[0] == {"status": "pulling manifest"}
+    assert "nowhere-at-all" in sent[-1]["error"]
+
+
+def test_push(own_client: httpx.Client) -> None:
+    """An error that says so, in the stream or with a status."""
+    sent = lines(own_client.post("/api/push", json={"model": CHAT}))
+    assert sent[0] == {"status": "retrieving manifest"}
+    assert sent[-1]["error"].startswith("the embedded server cannot push models")
+    assert own_client.post("/api/push", json={"model": CHAT, "stream": False}).status_code == 500
+    assert own_client.post("/api/push", json={}).json() == {"error": "model is required"}
+
+
+def test_blob_over_the_limit(own_store: ModelStore) -> None:
+    """Bodies are held in memory, so the limit for them is that of blobs too."""
+    with App(own_store, ServerSettings(max_body_bytes=4)) as app:
+        client = httpx.Client(transport=InProcessTransport(app), base_url="http://embedded")
+        assert client.post(f"/api/blobs/{digest_of(b'hello')}", content=b"hello").status_code == 413
