@@ -1,7 +1,7 @@
 """One specification of every endpoint, for both clients, on real servers with real models.
 
 It runs on the embedded server over a socket and, with PIPELINE_TEST_OLLAMA set to its address, on that Ollama, which
-needs `all-minilm` and `smollm2:135m`. What only one kind of server does is marked as such.
+needs `all-minilm` and `smollm2:135m`.
 """
 
 import asyncio
