@@ -82,9 +82,9 @@ def _check_messages(messages: list[Line]) -> None:
 def _engine_request(
     work: Work, messages: list[Line], given: dict[str, Any], answer_format: dict[str, Any] | None
 ) -> dict[str, Any]:
-    system = work.chosen.model.system
-    if system and messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": system}, *messages]
+    model = work.chosen.model
+    lead = [{"role": "system", "content": model.system}] if model.system and messages[0]["role"] != "system" else []
+    messages = [*lead, *(dict(message) for message in model.messages), *messages]
     body: dict[str, Any] = {"messages": [engine_message(message) for message in messages]}
     if given.get("tools"):
         body["tools"] = given["tools"]

@@ -89,6 +89,8 @@ def _prompt_text(work: Work, prompt: str, given: dict[str, Any]) -> str:
     engine = work.lease.engine
     system = given.get("system") or work.chosen.model.system
     messages: list[Line] = [{"role": "system", "content": system}] if system else []
+    if not given.get("context"):
+        messages += [dict(message) for message in work.chosen.model.messages]
     messages.append({"role": "user", "content": prompt})
     body: dict[str, Any] = {"messages": messages}
     if THINKING in work.chosen.facts.capabilities:

@@ -179,3 +179,19 @@ def test_blob_over_the_limit(own_store: ModelStore) -> None:
     with App(own_store, ServerSettings(max_body_bytes=4)) as app:
         client = httpx.Client(transport=InProcessTransport(app), base_url="http://embedded")
         assert client.post(f"/api/blobs/{digest_of(b'hello')}", content=b"hello").status_code == 413
+
+
+def test_stored_messages_and_system_prompt_are_read(own_client: httpx.Client) -> None:
+    """What a model was made with stands before what it is asked: more is read, by chat and by generate."""
+    stored = [{"role": "user", "content": "Is it late?"}, {"role": "assistant", "content": "It is."}]
+    made = {"model": "made", "from": CHAT, "system": "You are a clock in a tower.", "messages": stored, "stream": False}
+    assert own_client.post("/api/create", json=made).json() == {"status": "success"}
+
+    def tokens_read(model: str, path: str, **fields: Any) -> int:
+        body = {"model": model, "stream": False, "options": {"num_predict": 1}, **fields}
+        return own_client.post(path, json=body).raise_for_status().json()["prompt_eval_count"]
+
+    asked = {"messages": [{"role": "user", "content": "And now?"}]}
+    spelled = [{"role": "system", "content": "You are a clock in a tower."}, *stored, *asked["messages"]]
+    assert tokens_read("made", "/api/chat", **asked) == tokens_read(CHAT, "/api/chat", messages=spelled)
+    assert tokens_read("made", "/api/generate", prompt="And now?") == tokens_read(CHAT, "/api/chat", messages=spelled)
