@@ -6,21 +6,19 @@ place where errors become statuses.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Self
-from weakref import WeakSet
 
 from pipeline.server import blobs, library
 from pipeline.server.chat import chat
 from pipeline.server.creating import create, push
 from pipeline.server.embedding import embed, embeddings
 from pipeline.server.engine import Engine
-from pipeline.server.exchange import Cancellation, Reply, Request, RequestCanceled, error_reply, text_reply
+from pipeline.server.exchange import Reply, Request, error_reply, text_reply
 from pipeline.server.failures import failure
 from pipeline.server.generate import generate
 from pipeline.server.models import ModelStore
-from pipeline.server.pool import SHUTTING_DOWN, EnginePool, Load
+from pipeline.server.pool import EnginePool, Load
 from pipeline.server.pulling import pull
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
@@ -62,16 +60,12 @@ ROUTES_BELOW: dict[str, dict[str, Handler]] = {
 
 
 class App:
-    """Thread-safe: `handle` may run in any number of threads. Close it to break off what runs and unload the models."""
+    """Thread-safe: `handle` may run in any number of threads. Close it to unload the models."""
 
     def __init__(self, store: ModelStore, settings: ServerSettings | None = None, *, load: Load = Engine) -> None:
         self.settings = settings or ServerSettings()
         self._pool = EnginePool(self.settings, load=load)
         self._service = Service(store, self.settings, self._pool)
-        self._lock = threading.Lock()
-        self._closed = False
-        self._running: WeakSet[Cancellation] = WeakSet()
-        """Of requests that are answered, and of replies that are still streamed: a stream holds its own."""
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; every failure is an answer too. The caller closes the reply."""
@@ -84,24 +78,12 @@ class App:
             return Reply(status=405, headers={**reply.headers, "allow": ", ".join(methods)}, body=reply.body)
         if len(request.body) > self.settings.max_body_bytes:
             return error_reply(413, "http: request body too large")
-        with self._lock:
-            self._running.add(request.cancellation)
-        if self._closed:
-            request.cancellation.set()
         try:
             return handler(self._service, request)
         except Exception as error:  # noqa: BLE001  the edge: whatever happens, the client gets an answer
-            if self._closed and isinstance(error, RequestCanceled):
-                return error_reply(503, SHUTTING_DOWN)
             return _error_reply(error)
 
     def close(self) -> None:
-        """An engine in use goes when its last user, who is cancelled, lets go of it."""
-        with self._lock:
-            self._closed = True
-            running = list(self._running)
-        for cancellation in running:
-            cancellation.set()
         self._pool.close()
 
     def __enter__(self) -> Self:
