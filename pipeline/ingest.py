@@ -141,8 +141,7 @@ def index_paths(
     """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
 
     Documents of the collection that lie outside `paths` are left alone; with `allow_empty` a path may be gone, and its
-    documents go with it. `report` may be given to see how far a run
-    came that ends with an error.
+    documents go with it. `report` may be given to see how far a run came that ends with an error.
 
     Raises:
         UsageError: a path does not exist (unless `allow_empty`), or the chunk size is not possible.

@@ -22,7 +22,7 @@ from pipeline.answer.passages import (
 )
 from pipeline.answer.prompt import messages_for
 from pipeline.answer.refusal import is_refusal, unanswered
-from pipeline.errors import InputTooLong, StatusError
+from pipeline.errors import InputTooLong
 from pipeline.types import Answer, Hit, Passage, Usage
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ DEFAULT_CHAT_MODEL = "qwen2.5-coder:1.5b"
 ANSWER_TOKENS = 400
 TEMPLATE_TOKENS = 64
 """Room for what the model's chat template puts around the messages."""
-
-TOO_LONG = ("longer than the context", "exceeds the available context")
-"""What servers say of the prompt of a chat, and what their engine says."""
 
 
 def choose_chat_model(client: Client, wanted: str | None) -> str:
@@ -121,8 +118,8 @@ def _write(
         try:
             text, usage, reason = _generate(client, model, messages, context, answer_tokens, on_text)
             break
-        except StatusError as error:
-            if not _says_too_long(error):
+        except InputTooLong as error:
+            if error.status != 400:  # an error in mid-stream: part of an answer has been shown
                 raise
             if context < limit:
                 context = min(2 * context, limit)
@@ -174,14 +171,6 @@ def _generate(
 
 def _estimated(messages: Sequence[dict[str, str]]) -> int:
     return sum(estimated_tokens(message["content"]) for message in messages)
-
-
-def _says_too_long(error: StatusError) -> bool:
-    """Whether the server refused the prompt for its length."""
-    if error.status != 400:  # an error in mid-stream: part of an answer has been shown
-        return False
-    words = error.server_text.lower()
-    return isinstance(error, InputTooLong) or any(phrase in words for phrase in TOO_LONG)
 
 
 def _left_out(written: _Written, model: str, hits: Sequence[Hit]) -> list[str]:

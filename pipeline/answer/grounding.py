@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from pipeline.answer.citations import without_marks
 from pipeline.types import Passage
 
-MARK = re.compile(r"\[\d+\]")
 TERM = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*")
 SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*]|\d+\.)?\s*)[\"'“(]*$")
 
@@ -19,7 +19,7 @@ def ungrounded_terms(text: str, question: str, passages: Sequence[Passage]) -> l
     """Numbers, and words with a capital letter that begin no sentence, which were not read anywhere."""
     read = " ".join([question, *(f"{passage.hit.heading} {passage.hit.text}" for passage in passages)])
     known = {term.casefold() for term in TERM.findall(read)}
-    plain = MARK.sub("", text)
+    plain = without_marks(text)
     found: dict[str, None] = {}
     for match in TERM.finditer(plain):
         term = match[0]

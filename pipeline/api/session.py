@@ -75,14 +75,13 @@ class Session:
             "base_url": address.base_url,
             "timeout": httpx.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout)),
             "headers": {**({"Authorization": f"Bearer {key}"} if key else {}), **self._headers},
-            "trust_env": httpx.URL(address.base_url).host not in LOOPBACK,
+            "trust_env": not _is_here(address),
         }
 
     def is_plain(self, address: Address) -> bool:
         """Whether requests go straight to the host over plain HTTP: no TLS, and no proxy of the environment."""
-        if address.scheme != "http":
-            return False
-        return not self.settings(address)["trust_env"] or not {"http", "all"} & getproxies().keys()
+        proxied = not _is_here(address) and bool({"http", "all"} & getproxies().keys())
+        return address.scheme == "http" and not proxied
 
     def describe(self, host: int, method: str, path: str) -> str:
         return f"{method} {self.addresses[host].base_url}{path}"
@@ -135,6 +134,11 @@ class Session:
         logger.info("attempt %d failed, the next in %.2f s: %s", attempt, delay, error)
         if self._on_retry is not None:
             self._on_retry(attempt, delay, error)
+
+
+def _is_here(address: Address) -> bool:
+    """Whether a client that connects to the address stays on this machine."""
+    return httpx.URL(address.base_url).host in LOOPBACK
 
 
 def _check_url(url: str) -> None:

@@ -32,8 +32,8 @@ TOO_LONG = (
     "exceeds the context length",
     "context length exceeded",
     "exceeds maximum context",
-    "exceeds the available context size",
-    "longer than the context length",
+    "exceeds the available context",
+    "longer than the context",
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 from pipeline.answer import choose_chat_model
 from pipeline.api import ChatReply, Client
 from pipeline.api import as_json as record_json
-from pipeline.cli.options import server_options, shared_options
+from pipeline.cli.options import option_value, server_options, shared_options
 from pipeline.cli.reporting import notice, print_json, report_error
 from pipeline.cli.session import announce
 from pipeline.config import Config
@@ -243,13 +242,10 @@ def _switch(value: str) -> bool:
 
 
 def _option(name: str, value: str) -> Any:
-    """Numbers and switches as such; `stop` is a list of one."""
+    """`stop` is a list of one; the others as they are typed."""
     if name == "stop":
         return [value.strip('"')]
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
+    return option_value(value)
 
 
 @contextlib.contextmanager

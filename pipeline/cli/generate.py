@@ -12,7 +12,7 @@ import click
 from pipeline.answer import choose_chat_model
 from pipeline.api import as_json as record_json
 from pipeline.api.fields import GenerateFields
-from pipeline.cli.options import server_options, shared_options
+from pipeline.cli.options import option_value, server_options, shared_options
 from pipeline.cli.reporting import print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
@@ -105,7 +105,4 @@ def _option(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not (name and equals):
         raise UsageError(f"--option {text!r} has no value", hint="--option num_ctx=8192")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, option_value(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,14 @@ def server_options(function: Command) -> Command:
     ):
         function = option(function)
     return function
+
+
+def option_value(text: str) -> Any:
+    """The value of a model's option as it was typed: numbers, switches and lists as JSON has them, else text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 collection_option = click.option(

@@ -91,13 +91,12 @@ class Engine:
         # At exit all engines end in one place, which also waits for those that end already.
         weakref.finalize(self, self._native.end, at_once=True).atexit = False
 
-    def close(self, *, at_once: bool = False) -> None:
+    def close(self) -> None:
         """Hang up on whoever is served, let no one else in, and give the memory back. May be called again.
 
-        The engine finishes what it was given, while other threads go on, or with `at_once` no more than the batch
-        that it has begun: quicker, but then the whole process stands still until the engine has ended.
+        The engine finishes what it was given, while other threads go on.
         """
-        self._native.end(at_once=at_once)
+        self._native.end()
 
     def tokenize(self, text: str, *, with_special: bool = False) -> list[int]:
         answer = self._ask("/tokenize", {"content": text, "add_special": with_special})
@@ -187,7 +186,11 @@ class _Running:
             ) from error
 
     def end(self, *, at_once: bool = False) -> None:
-        """Returns when the engine has ended, whoever ends it; see `Engine.close`."""
+        """Returns when the engine has ended, whoever ends it.
+
+        With `at_once` it finishes no more than the batch that it has begun: quicker, but then the whole process stands
+        still until it has ended.
+        """
         with self._ending:
             if self._server is None:
                 return

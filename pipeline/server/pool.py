@@ -22,6 +22,7 @@ from pipeline.server.settings import ServerSettings
 logger = logging.getLogger(__name__)
 
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
+SHUTTING_DOWN = "the server is shutting down"
 
 Load = Callable[[Path, EnginePlan], Engine]
 
@@ -165,7 +166,7 @@ class EnginePool:
     def _ready(self, key: Path, plan: EnginePlan) -> bool:
         """True when the model is there with enough context, or when the way is free to load it now."""
         if self._closed:
-            raise Refusal(503, "the server is shutting down")
+            raise Refusal(503, SHUTTING_DOWN)
         if key in self._loading:
             return False
         loaded = self._loaded.get(key)

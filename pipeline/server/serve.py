@@ -21,6 +21,7 @@ from pipeline.errors import MissingExtra, PipelineError
 from pipeline.server.app import App
 from pipeline.server.exchange import Cancellation, Reply, Request, Stream, encode, error_reply
 from pipeline.server.guard import Guard, allowed_origins
+from pipeline.server.pool import SHUTTING_DOWN
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -29,7 +30,6 @@ Ready = Callable[[str], None]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
-_SHUTTING_DOWN = "the server is shutting down"
 _TOO_LARGE = "http: request body too large"
 _SPARE_THREADS = 32
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -227,9 +227,9 @@ class _Adapter:
             # The server ends and will not wait for this request any longer.
             request.cancellation.set()
             if reply is None:
-                await _send_whole(send, error_reply(503, _SHUTTING_DOWN), extra)
+                await _send_whole(send, error_reply(503, SHUTTING_DOWN), extra)
             elif isinstance(reply.body, Stream):
-                line = encode({"error": _SHUTTING_DOWN}) + b"\n"
+                line = encode({"error": SHUTTING_DOWN}) + b"\n"
                 await send({"type": "http.response.body", "body": line})
 
     async def _send(self, send: Send, reply: Reply, extra: dict[str, str]) -> None:
