@@ -9,10 +9,8 @@ import contextlib
 import errno
 import hashlib
 import os
-import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +21,6 @@ if TYPE_CHECKING:
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-
-CHECKSUMS_REMEMBERED = 65_536
-SETTLED_NS = 2_000_000_000
-"""A file changed less than this long ago may change again within its time stamp's resolution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,45 +89,45 @@ def write_table(path: Path, table: pa.Table, *, compressed: bool, rows_per_batch
             writer.write_table(table, max_chunksize=rows_per_batch or max(1, table.num_rows))
         with path.open("rb+") as file:
             os.fsync(file.fileno())
-        return FileRecord(name=path.name, bytes=path.stat().st_size, sha256=_checksum(path))
+    return FileRecord(name=path.name, bytes=file_status(path).st_size, sha256=sha256_of(path))
 
 
-def check_file(folder: Path, record: FileRecord, *, checksum: bool) -> Path:
-    """The path of a recorded file. Raises CorruptCollection if it is missing, cut, or (with `checksum`) altered."""
-    path = folder / record.name
+def require_size(path: Path, record: FileRecord) -> os.stat_result:
+    """The status of a recorded file. Raises CorruptCollection if it is missing, or not as long as it was."""
+    status = file_status(path)
+    if status.st_size != record.bytes:
+        raise damaged(path, record)
+    return status
+
+
+def file_status(path: Path) -> os.stat_result:
+    """Raises CorruptCollection for a file that is missing or may not be looked at."""
+    with _looking_at(path):
+        return path.stat()
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hex. Raises CorruptCollection if it cannot be read."""
+    with _looking_at(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def damaged(path: Path, record: FileRecord) -> CorruptCollection:
+    return CorruptCollection(
+        f"{path} is damaged: it is not the file that was committed ({record.bytes} bytes)",
+        hint="restore it from a backup, or remove the collection and index again",
+    )
+
+
+@contextlib.contextmanager
+def _looking_at(path: Path) -> Generator[None]:
     try:
-        status = path.stat()
-        damaged = status.st_size != record.bytes
-        if not damaged and checksum:
-            damaged = _checksum_by_status(path, status) != record.sha256
+        yield
     except OSError as error:
         raise CorruptCollection(
             f"{path} cannot be read: {error.strerror}",
             hint="restore it, or index the documents into a new collection",
         ) from error
-    if damaged:
-        raise CorruptCollection(
-            f"{path} is damaged: it is not the file that was committed ({record.bytes} bytes)",
-            hint="restore it from a backup, or remove the collection and index again",
-        )
-    return path
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum_by_status(path: Path, status: os.stat_result) -> str:
-    """As `_checksum`, but a file that has not changed for a while is read once in a process."""
-    if time.time_ns() - status.st_mtime_ns < SETTLED_NS:
-        return _checksum(path)
-    return _checksum_of_settled(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@lru_cache(maxsize=CHECKSUMS_REMEMBERED)
-def _checksum_of_settled(path: Path, *_: int) -> str:
-    return _checksum(path)
 
 
 @contextlib.contextmanager

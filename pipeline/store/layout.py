@@ -8,7 +8,10 @@ from pathlib import Path
 
 from pipeline.errors import CorruptCollection, UsageError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_FORMATS = (1, 2)
+"""Format 1 has no search indexes; the next commit writes its manifest anew."""
+
 MANIFEST_NAME = re.compile(r"manifest-([0-9]+)\.json")
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -44,8 +47,16 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def verified(self) -> Path:
+        return self.root / "verified"
+
+    @property
     def segments(self) -> Path:
         return self.root / "segments"
+
+    def segment_id(self, generation: int, number: int = 0) -> str:
+        """The id of a segment that a generation adds; `number` tells several of them apart."""
+        return f"{generation:08d}-{number}" if number else f"{generation:08d}"
 
     def segment(self, segment_id: str) -> Path:
         return self.segments / segment_id
@@ -56,14 +67,18 @@ class Layout:
     def deleted(self, segment_id: str, generation: int) -> Path:
         return self.segment(segment_id) / f"deleted-{generation:08d}.arrow"
 
+    def index(self, segment_id: str, generation: int) -> Path:
+        return self.segment(segment_id) / f"index-{generation:08d}.faiss"
+
     def touched(self, generation: int) -> Path:
         return self.root / f"touched-{generation:08d}.arrow"
 
     def removable(self) -> list[Path]:
-        """What there is of segments, lists of dead rows and newer file times, whether a manifest names it or not."""
+        """What there is of segments and of files that belong to a generation, whether a manifest names it or not."""
         return [
             *self.segments.iterdir(),
             *self.segments.glob("*/deleted-*.arrow"),
+            *self.segments.glob("*/index-*.faiss"),
             *self.root.glob("touched-*.arrow"),
         ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,18 @@ from typing import Any
 from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, CorruptCollection
 from pipeline.store.files import FileRecord, write_atomic
-from pipeline.store.layout import FORMAT_VERSION, Layout
+from pipeline.store.layout import FORMAT_VERSION, READABLE_FORMATS, Layout
+from pipeline.store.lease import unread
 
 KEPT_MANIFESTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRecord:
+    """The file of a segment's approximate index, and what its builder says of it: kind, candidates, recall."""
+
+    file: FileRecord
+    facts: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +41,11 @@ class SegmentRecord:
     files: tuple[FileRecord, ...]
     deleted: FileRecord | None = None
     deleted_rows: int = 0
+    index: IndexRecord | None = None
+
+    @property
+    def live_rows(self) -> int:
+        return self.rows - self.deleted_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +65,13 @@ class Manifest:
 
     @property
     def live_rows(self) -> int:
-        return sum(segment.rows - segment.deleted_rows for segment in self.segments)
+        return sum(segment.live_rows for segment in self.segments)
 
     def names(self, layout: Layout) -> set[Path]:
         """What it needs on disk: the folders of its segments, the lists of their dead rows, the newer file times."""
         found = {layout.segment(segment.id) for segment in self.segments}
         found |= {layout.segment(item.id) / item.deleted.name for item in self.segments if item.deleted}
+        found |= {layout.segment(item.id) / item.index.file.name for item in self.segments if item.index}
         return found | {layout.root / self.touched.name} if self.touched else found
 
 
@@ -64,7 +80,7 @@ def read_manifest(layout: Layout, generation: int | None = None) -> Manifest:
 
     Raises:
         CollectionNotFound: there is none.
-        CorruptCollection: it cannot be understood, or is of a newer format.
+        CorruptCollection: it was altered, cannot be understood, or is of a newer format.
     """
     generations = layout.generations() if generation is None else [generation]
     if not generations:
@@ -76,11 +92,13 @@ def read_manifest(layout: Layout, generation: int | None = None) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
         version = content["format"]
-        if version != FORMAT_VERSION:
+        if version not in READABLE_FORMATS:
             raise CorruptCollection(
-                f"{path} has format {version}, this release reads format {FORMAT_VERSION}",
+                f"{path} has format {version}, this release reads formats up to {FORMAT_VERSION}",
                 hint="use the release that wrote it, or index the documents again",
             )
+        if version > 1 and content.pop("checksum") != _checksum(content):
+            raise ValueError("its checksum is wrong")
         return _from_json(content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CorruptCollection(
@@ -90,22 +108,34 @@ def read_manifest(layout: Layout, generation: int | None = None) -> Manifest:
 
 
 def kept_manifests(layout: Layout) -> list[Manifest]:
-    """The manifests that a reader may be about to open; one that cannot be read is of no use to any."""
+    """The manifests that a reader has open or may be about to; one that cannot be read is of no use to any."""
     found: list[Manifest] = []
-    for generation in layout.generations()[:KEPT_MANIFESTS]:
+    for generation in layout.generations():
         with contextlib.suppress(CorruptCollection):
             found.append(read_manifest(layout, generation))
     return found
 
 
 def write_manifest(layout: Layout, manifest: Manifest) -> None:
-    """Commits `manifest`; older ones than the last few are removed. Raises StorageUnwritable."""
-    content = json.dumps(dataclasses.asdict(manifest), ensure_ascii=False, indent=1).encode()
-    write_atomic(layout.manifest(manifest.generation), content)
+    """Commits `manifest`. Raises StorageUnwritable."""
+    content = dataclasses.asdict(dataclasses.replace(manifest, format=FORMAT_VERSION))
+    text = json.dumps({**content, "checksum": _checksum(content)}, ensure_ascii=False, indent=1)
+    write_atomic(layout.manifest(manifest.generation), text.encode())
+    remove_unread_manifests(layout)
+
+
+def remove_unread_manifests(layout: Layout) -> None:
+    """Removes those older than the last few that no reader has open."""
     for generation in layout.generations()[KEPT_MANIFESTS:]:
-        # It is committed: what cannot be tidied up now is tidied up at the next commit.
-        with contextlib.suppress(OSError):
-            layout.manifest(generation).unlink(missing_ok=True)
+        # What cannot be tidied up now is tidied up at the next commit.
+        with unread(layout.manifest(generation)) as free, contextlib.suppress(OSError):
+            if free:
+                layout.manifest(generation).unlink(missing_ok=True)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """SHA-256 of the manifest as compact JSON without its `checksum`."""
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
 
 
 def _from_json(content: dict[str, Any]) -> Manifest:
@@ -120,6 +150,8 @@ def _segment(content: dict[str, Any]) -> SegmentRecord:
     fields = dict(content)
     fields["files"] = tuple(FileRecord(**file) for file in fields["files"])
     fields["deleted"] = _file(fields["deleted"])
+    if index := fields.get("index"):
+        fields["index"] = IndexRecord(file=FileRecord(**index["file"]), facts=index["facts"])
     return SegmentRecord(**fields)
 
 

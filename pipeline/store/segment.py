@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import CorruptCollection, DimensionMismatch
 from pipeline.store.files import (
     FileRecord,
-    check_file,
     map_table,
     open_table,
     reading,
+    require_size,
     sync_folder,
     write_table,
     writing,
 )
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, SEGMENT_FILES, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.verified import VerifiedFiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 ROWS_PER_BATCH = 64
 """Small compressed batches, so that fetching one passage or document decompresses little."""
-
-CHECKED_ON_OPEN = 64 * 2**20
-"""Segments up to this many bytes have their checksums verified when they are opened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +79,11 @@ class DeletedRows:
         return cls(rows=np.unique(np.array(rows, np.uint32)), documents=np.unique(np.array(documents, np.uint32)))
 
     @classmethod
-    def read(cls, folder: Path, record: FileRecord) -> DeletedRows:
-        """Raises CorruptCollection unless the file is the one recorded."""
+    def read(cls, path: Path) -> DeletedRows:
+        """Raises CorruptCollection."""
         import numpy as np  # noqa: PLC0415 - heavy
 
-        table = map_table(check_file(folder, record, checksum=True))
+        table = map_table(path)
         positions = table.column("position").to_numpy()
         is_row = np.array([kind == "row" for kind in table.column("kind").to_pylist()], np.bool_)
         return cls(rows=positions[is_row], documents=positions[~is_row])
@@ -115,31 +113,41 @@ class DeletedRows:
 
 
 class Segment:
-    """A committed segment, read-only. Its four files are mapped when they are first needed.
+    """A committed segment, read-only. Its files are mapped, and their checksums verified, when they are first needed.
 
-    `verified` says that their checksums have been verified before. Raises CorruptCollection or DimensionMismatch when
-    what is on disk is not what the manifest recorded.
+    Raises CorruptCollection or DimensionMismatch when what is on disk is not what the manifest recorded.
     """
 
     def __init__(
-        self, layout: Layout, record: SegmentRecord, *, model: str, dimension: int, verified: bool = False
+        self, layout: Layout, record: SegmentRecord, *, model: str, dimension: int, verified: VerifiedFiles
     ) -> None:
         self.record = record
         self.id = record.id
         self._folder = layout.segment(record.id)
         self._model = model
         self._dimension = dimension
+        self._verified = verified
         self._files = {file.name: file for file in record.files}
         if set(self._files) != set(SEGMENT_FILES):
             raise CorruptCollection(
                 f"the manifest names other files for segment {record.id} than {', '.join(SEGMENT_FILES)}",
                 hint="use the release that wrote it, or index the documents again",
             )
-        small = sum(file.bytes for file in record.files) <= CHECKED_ON_OPEN
-        for file in record.files:
-            check_file(self._folder, file, checksum=small and not verified)
+        self.require_sizes()
         # Read now: unlike the four, this file is removed once later manifests name others.
-        self._deleted = DeletedRows.read(self._folder, record.deleted) if record.deleted else None
+        self._deleted = DeletedRows.read(verified.require(self._folder, record.deleted)) if record.deleted else None
+
+    def require_sizes(self) -> None:
+        """Raises CorruptCollection if a file is missing or not as long as it was: it must not be read as mapped."""
+        for file in self.record.files:
+            require_size(self._folder / file.name, file)
+
+    @property
+    def index_file(self) -> tuple[Path, Mapping[str, Any]] | None:
+        """The file of its approximate index, if it has one, and what its builder said of it."""
+        if self.record.index is None:
+            return None
+        return self._verified.require(self._folder, self.record.index.file), self.record.index.facts
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
@@ -174,7 +182,7 @@ class Segment:
 
     def document_batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """`documents.arrow`, with some of its columns or all, a few rows at a time."""
-        path = self._folder / DOCUMENTS
+        path = self._file(DOCUMENTS)
         reader = open_table(path, columns)
         rows = 0
         for number in range(reader.num_record_batches):
@@ -220,7 +228,7 @@ class Segment:
         return [columns["content_hash"] for columns in self._at(PASSAGES, rows, "content_hash")]
 
     def _at(self, name: str, positions: Sequence[int], *columns: str) -> list[dict[str, Any]]:
-        path = self._folder / name
+        path = self._file(name)
         reader = open_table(path, columns)
         with reading(path):
             batches = {number: reader.get_batch(number) for number in {at // ROWS_PER_BATCH for at in positions}}
@@ -249,9 +257,12 @@ class Segment:
         )
 
     def _table(self, name: str) -> pa.Table:
-        table = map_table(self._folder / name)
+        table = map_table(self._file(name))
         self._require_rows(name, table.num_rows)
         return table
+
+    def _file(self, name: str) -> Path:
+        return self._verified.require(self._folder, self._files[name])
 
     def _require_rows(self, name: str, rows: int) -> None:
         expected = self.record.documents if name == DOCUMENTS else self.record.rows

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.embed.identity import ModelIdentity
 from pipeline.embed.known import split_tag
 from pipeline.errors import CollectionNotFound, CorruptCollection, DimensionMismatch, ModelMismatch
-from pipeline.store.files import check_file, map_table
+from pipeline.store.files import map_table
 from pipeline.store.layout import Layout
+from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
 from pipeline.store.segment import Segment, StoredDocument
+from pipeline.store.verified import VerifiedFiles
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-READ_ATTEMPTS = 3
+READ_ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A manifest with its segments opened; `touched` has the newer file times: columns path, size and mtime_ns."""
+    """A manifest with its segments opened; `touched` has the newer file times: columns path, size and mtime_ns.
+
+    As long as it holds the `lease`, no writer removes a file of it.
+    """
 
     layout: Layout
     manifest: Manifest
     segments: tuple[Segment, ...]
     touched: pa.Table | None
+    verified: VerifiedFiles = field(repr=False)
+    lease: Lease | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(cls, layout: Layout, previous: Snapshot | None = None) -> Snapshot:
@@ -43,24 +50,42 @@ class Snapshot:
         for attempt in range(READ_ATTEMPTS):
             newest = layout.generations()[:1]
             try:
-                return cls.at(layout, read_manifest(layout), previous)
+                lease = Lease(layout.manifest(newest[0])) if newest else None
+                manifest = read_manifest(layout, newest[0] if newest else None)
+                return cls.at(layout, manifest, previous, lease=lease)
+            except FileNotFoundError:
+                continue
             except CorruptCollection:
                 # A writer may have removed what has been superseded since it was looked for.
-                superseded = layout.generations()[:1] != newest
-                if not superseded or attempt == READ_ATTEMPTS - 1:
+                if layout.generations()[:1] == newest or attempt == READ_ATTEMPTS - 1:
                     raise
-        raise AssertionError("unreachable")
+        raise CorruptCollection(
+            f"the manifests of {layout.root} go as fast as they come", hint="try again when its writer has finished"
+        )
 
     @classmethod
-    def at(cls, layout: Layout, manifest: Manifest, previous: Snapshot | None = None) -> Snapshot:
+    def at(
+        cls, layout: Layout, manifest: Manifest, previous: Snapshot | None = None, *, lease: Lease | None = None
+    ) -> Snapshot:
         """The state that a manifest describes. Raises CorruptCollection."""
-        if previous is not None and (previous.layout, previous.manifest) == (layout, manifest):
-            return previous
-        same = previous is not None and (previous.layout, previous.manifest.model) == (layout, manifest.model)
-        opened = {segment.id: segment for segment in previous.segments} if previous is not None and same else {}
-        segments = tuple(_segment(layout, manifest, record, opened.get(record.id)) for record in manifest.segments)
-        touched = map_table(check_file(layout.root, manifest.touched, checksum=True)) if manifest.touched else None
-        return cls(layout=layout, manifest=manifest, segments=segments, touched=touched)
+        known = previous if previous is not None and previous.layout == layout else None
+        if known is not None and known.manifest == manifest:
+            for segment in known.segments:
+                segment.require_sizes()
+            return known
+        verified = known.verified if known else VerifiedFiles(layout.verified)
+        same = known is not None and known.manifest.model == manifest.model
+        opened = {segment.id: segment for segment in known.segments} if known is not None and same else {}
+        return cls(
+            layout=layout,
+            manifest=manifest,
+            segments=tuple(
+                _segment(layout, manifest, record, opened.get(record.id), verified) for record in manifest.segments
+            ),
+            touched=map_table(verified.require(layout.root, manifest.touched)) if manifest.touched else None,
+            verified=verified,
+            lease=lease,
+        )
 
     @property
     def name(self) -> str:
@@ -146,16 +171,13 @@ class Snapshot:
         return next(segment for segment in self.segments if segment.id == document.segment)
 
 
-def _segment(layout: Layout, manifest: Manifest, record: SegmentRecord, opened: Segment | None) -> Segment:
+def _segment(
+    layout: Layout, manifest: Manifest, record: SegmentRecord, opened: Segment | None, verified: VerifiedFiles
+) -> Segment:
     if opened is not None and opened.record == record:
+        opened.require_sizes()
         return opened
-    return Segment(
-        layout,
-        record,
-        model=manifest.model.name,
-        dimension=manifest.model.dimension,
-        verified=opened is not None and opened.record.files == record.files,
-    )
+    return Segment(layout, record, model=manifest.model.name, dimension=manifest.model.dimension, verified=verified)
 
 
 def collection_names(home: Path) -> list[str]:

@@ -20,7 +20,14 @@ from pipeline.store.builder import SegmentBuilder
 from pipeline.store.files import FileRecord, make_folder, sync_folder, write_table, writing
 from pipeline.store.layout import Layout
 from pipeline.store.lock import WriterLock
-from pipeline.store.manifest import Manifest, SegmentRecord, kept_manifests, read_manifest, write_manifest
+from pipeline.store.manifest import (
+    Manifest,
+    SegmentRecord,
+    kept_manifests,
+    read_manifest,
+    remove_unread_manifests,
+    write_manifest,
+)
 from pipeline.store.segment import DeletedRows, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
@@ -54,6 +61,10 @@ class CollectionWriter:
         try:
             if not self.layout.generations():
                 shutil.rmtree(self.layout.root, ignore_errors=True)
+            elif self.snapshot is not None:
+                self.snapshot.verified.settle()
+                self.snapshot.verified.forget_missing()
+                self._remove_leftovers()
         finally:
             self._lock.release()
 
@@ -92,7 +103,7 @@ class CollectionWriter:
         with self._going_back_on_failure():
             segments = self._with_dead(retired, generation)
             if builder.documents:
-                segments.append(builder.write(self.layout, f"{generation:08d}"))
+                segments.append(self._written(builder.write(self.layout, self.layout.segment_id(generation))))
             # What is newly written or gone has no newer time than its row says.
             settled = {document.row.path for document in retired} | builder.live_paths
             return self._switch(
@@ -105,6 +116,12 @@ class CollectionWriter:
                     written_by=f"pipeline {VERSION}",
                 )
             )
+
+    def _written(self, record: SegmentRecord) -> SegmentRecord:
+        assert self.snapshot is not None
+        others = [record.deleted] if record.deleted else []
+        self.snapshot.verified.written(self.layout.segment(record.id), [*record.files, *others])
+        return record
 
     def _with_dead(self, retired: Iterable[StoredDocument], generation: int) -> list[SegmentRecord]:
         """The segments' records, once the lists of dead rows of those that change have been written."""
@@ -174,6 +191,7 @@ class CollectionWriter:
 
     def _remove_leftovers(self) -> None:
         """What no manifest names: left by a commit that failed or a writer that was killed, or superseded."""
+        remove_unread_manifests(self.layout)
         kept = kept_manifests(self.layout) + ([self.snapshot.manifest] if self.snapshot else [])
         named = {path for manifest in kept for path in manifest.names(self.layout)}
         for path in self.layout.removable():

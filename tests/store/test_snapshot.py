@@ -3,6 +3,9 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from pipeline.collection import Collection
 from pipeline.config import Config
 from pipeline.errors import CorruptCollection
 from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, collection_names
+from pipeline.store.verified import COARSE_TICK_NS, TICK_NS
 from tests import make
 
 DIMENSION = 8
@@ -44,10 +48,9 @@ def retire(layout: Layout, path: str) -> Snapshot:
 
 
 def settle(layout: Layout) -> None:
-    """Makes every file look as if it had been written a minute ago."""
-    for path in layout.root.rglob("*.arrow"):
-        long_ago = path.stat().st_mtime_ns - 60 * 10**9
-        os.utime(path, ns=(long_ago, long_ago))
+    """Waits until the time stamps of the files tell what was written before from what is written after."""
+    coarse = all(path.stat().st_mtime_ns % 1_000_000 == 0 for path in layout.root.rglob("*.arrow"))
+    time.sleep((COARSE_TICK_NS if coarse else TICK_NS) / 1e9 + 0.01)
 
 
 @pytest.fixture
@@ -114,20 +117,71 @@ def test_commit_reads_only_what_is_new(layout: Layout, hashed: list[str]) -> Non
     assert snapshot.segments[1].live_mask.tolist() == [True]
 
 
-def test_files_are_hashed_once_in_a_process(layout: Layout, hashed: list[str]) -> None:
-    """Opening again costs a stat a file, though nothing of the first opening is at hand."""
+def use(snapshot: Snapshot) -> None:
+    """Reads from each of the four files of the first segment."""
+    segment = snapshot.segments[0]
+    assert segment.vectors.shape == (1, DIMENSION)
+    assert len(segment.passages([0])) == 1
+    assert segment.stored_document(0).row.path == "/a"
+    assert segment.row_of(make.chunk("/a").content_hash) == 0
+
+
+def test_files_are_hashed_on_first_use_and_never_again(layout: Layout, hashed: list[str]) -> None:
+    """Opening hashes nothing, use only what is used; what has been verified is known to every later snapshot."""
     commit(layout, "/a")
     settle(layout)
     hashed.clear()
-    Snapshot.open(layout)
-    assert sorted(set(hashed)) == [
+    snapshot = Snapshot.open(layout)
+    assert hashed == []
+    assert snapshot.segments[0].passages([0])[0]["text"] == "/a"
+    assert hashed == ["00000002/passages.arrow"]
+    use(snapshot)
+    assert sorted(hashed) == [
         "00000002/documents.arrow",
         "00000002/hashes.arrow",
         "00000002/passages.arrow",
         "00000002/vectors.arrow",
     ]
     hashed.clear()
-    Snapshot.open(layout)
+    use(Snapshot.open(layout))
+    assert hashed == []
+
+
+def test_writer_vouches_for_what_it_has_written(layout: Layout, hashed: list[str]) -> None:
+    """A file whose time stamp has settled when its writer closes is not read again by anybody."""
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(DIMENSION), {})
+        writer.commit(built("/a"))
+        settle(layout)
+    hashed.clear()
+    use(Snapshot.open(layout))
+    assert hashed == []
+
+
+def test_remembered_files_that_are_gone_are_forgotten(layout: Layout) -> None:
+    """The list of verified files does not grow with what has been replaced, and a damaged line costs nothing."""
+    commit(layout, "/a")
+    settle(layout)
+    use(Snapshot.open(layout))
+    kept = layout.verified.read_text()
+    with layout.verified.open("a") as file:
+        file.write("half a li\n")
+        file.writelines(f"{'0' * 64} 1 2 3 4 segments/{number:08d}/vectors.arrow\n" for number in range(50, 90))
+    with CollectionWriter(layout):
+        pass
+    assert sorted(layout.verified.read_text().splitlines()) == sorted(kept.splitlines())
+
+
+def test_reader_without_write_access_is_served(layout: Layout, hashed: list[str]) -> None:
+    """Where what has been verified cannot be noted down, it is known as long as the snapshot lives."""
+    commit(layout, "/a")
+    settle(layout)
+    layout.verified.unlink(missing_ok=True)
+    layout.verified.mkdir()
+    snapshot = Snapshot.open(layout)
+    use(snapshot)
+    hashed.clear()
+    use(snapshot)
     assert hashed == []
 
 
@@ -135,7 +189,7 @@ def test_damage_is_noticed_though_size_and_time_are_as_before(layout: Layout) ->
     """A file that was altered after it was verified is verified again, even if it carries its old time."""
     commit(layout, "/a")
     settle(layout)
-    Snapshot.open(layout)
+    use(Snapshot.open(layout))
     path = layout.segment("00000002") / "vectors.arrow"
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     content = bytearray(path.read_bytes())
@@ -143,7 +197,53 @@ def test_damage_is_noticed_though_size_and_time_are_as_before(layout: Layout) ->
     path.write_bytes(content)
     os.utime(path, ns=times)
     with pytest.raises(CorruptCollection, match=r"vectors\.arrow"):
-        Snapshot.open(layout)
+        use(Snapshot.open(layout))
+
+
+def test_mapped_file_that_is_cut_is_noticed_before_it_is_read(layout: Layout) -> None:
+    """A snapshot that is asked for again looks at its files' sizes: reading past a cut would end the process."""
+    commit(layout, "/a")
+    snapshot = Snapshot.open(layout)
+    use(snapshot)
+    os.truncate(layout.segment("00000002") / "vectors.arrow", 100)
+    with pytest.raises(CorruptCollection, match=r"vectors\.arrow is damaged"):
+        Snapshot.open(layout, snapshot)
+
+
+def test_nothing_is_removed_that_a_reader_has_open(layout: Layout) -> None:
+    """A generation stays whole as long as a snapshot of it is held, and goes with the next writer after that."""
+    commit(layout, "/a")
+    reader = Snapshot.open(layout)
+    for number in range(4):
+        retire(layout, "/a" if number == 0 else f"/{number - 1}")
+        commit(layout, f"/{number}")
+    assert [passage["text"] for passage in reader.segments[0].passages([0])] == ["/a"]
+    assert layout.manifest(2).exists()
+    del reader
+    with CollectionWriter(layout):
+        pass
+    assert not layout.manifest(2).exists()
+    assert len(layout.generations()) == 2
+
+
+def test_reader_in_another_process_is_seen(layout: Layout) -> None:
+    """The lease works between processes, and ends with one that is killed."""
+    commit(layout, "/a")
+    code = (
+        "import sys; from pathlib import Path; from pipeline.store import *; "
+        "snapshot = Snapshot.open(Layout(Path(sys.argv[1]))); print('open', flush=True); input()"
+    )
+    command = [sys.executable, "-c", code, str(layout.root)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
+        for number in range(3):
+            commit(layout, f"/{number}")
+        assert layout.manifest(2).exists()
+        reader.kill()
+    with CollectionWriter(layout):
+        pass
+    assert not layout.manifest(2).exists()
 
 
 def test_collection_is_opened_again_only_where_it_has_changed(layout: Layout, tmp_path: Path) -> None:

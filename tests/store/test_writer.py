@@ -28,6 +28,7 @@ from pipeline.store import (
     collection_names,
     require_collection,
 )
+from pipeline.store.manifest import write_manifest
 from tests import make
 
 DIMENSION = 8
@@ -153,7 +154,7 @@ def test_commit_that_changes_no_times_keeps_their_file(layout: Layout) -> None:
         assert writer.commit(built(("/c", ["four"]), seed=5)).manifest.touched == before
 
 
-def test_next_writer_removes_what_is_superseded(layout: Layout) -> None:
+def test_writer_removes_what_is_superseded(layout: Layout) -> None:
     """Lists of dead rows and newer times that neither kept manifest names go; a snapshot in use shows what it did."""
     commit_two(layout)
     with CollectionWriter(layout) as writer:
@@ -165,17 +166,6 @@ def test_next_writer_removes_what_is_superseded(layout: Layout) -> None:
             writer.commit(SegmentBuilder(DIMENSION), retired=[gone], touched={"/e": (number, number)})
             if number == 1:
                 old = reader
-    assert sorted(path.name for path in layout.removable() if path.suffix) == [
-        "deleted-00000004.arrow",
-        "deleted-00000005.arrow",
-        "deleted-00000006.arrow",
-        "touched-00000003.arrow",
-        "touched-00000004.arrow",
-        "touched-00000005.arrow",
-        "touched-00000006.arrow",
-    ]
-    with CollectionWriter(layout):
-        pass
     assert sorted(path.name for path in layout.removable() if path.suffix) == [
         "deleted-00000004.arrow",
         "deleted-00000005.arrow",
@@ -276,7 +266,32 @@ def test_damaged_segment_is_named_and_not_served(layout: Layout, name: str, dama
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     with pytest.raises(CorruptCollection, match=name):
-        Snapshot.open(layout)
+        read_all(Snapshot.open(layout))
+
+
+def read_all(snapshot: Snapshot) -> None:
+    """Reads from each of the four files of the first segment."""
+    segment = snapshot.segments[0]
+    assert segment.vectors.shape == (3, DIMENSION)
+    assert len(segment.passages([0, 1, 2])) == 3
+    assert len(list(segment.stored_documents())) == 2
+    assert segment.row_of(make.chunk("one").content_hash) == 0
+
+
+def test_collection_of_format_1_is_read_and_written_anew(layout: Layout) -> None:
+    """A manifest of the first format, which had no checksum and no indexes, opens; the next commit writes format 2."""
+    commit_two(layout)
+    path = layout.manifest(2)
+    content = json.loads(path.read_bytes())
+    assert content.pop("checksum")
+    for segment in content["segments"]:
+        del segment["index"]
+    path.write_text(json.dumps({**content, "format": 1}))
+    assert Snapshot.open(layout).manifest.live_rows == 3
+    with CollectionWriter(layout) as writer:
+        writer.commit(built(("/c", ["four"]), seed=5))
+    assert json.loads(layout.manifest(3).read_bytes())["format"] == 2
+    assert Snapshot.open(layout).manifest.live_rows == 4
 
 
 def test_damaged_manifest_is_an_error(layout: Layout) -> None:
@@ -287,6 +302,10 @@ def test_damaged_manifest_is_an_error(layout: Layout) -> None:
     path.write_text(json.dumps({**content, "format": 99}))
     with pytest.raises(CorruptCollection, match="format 99"):
         Snapshot.open(layout)
+    content["model"]["name"] = "other"
+    path.write_text(json.dumps(content))
+    with pytest.raises(CorruptCollection, match="its checksum is wrong"):
+        Snapshot.open(layout)
     path.write_text("{")
     with pytest.raises(CorruptCollection, match="manifest-00000002"):
         Snapshot.open(layout)
@@ -296,11 +315,8 @@ def test_vectors_of_another_dimension_are_refused(layout: Layout) -> None:
     """Neither a builder nor an opened segment takes vectors that are not of the model's dimension."""
     with pytest.raises(DimensionMismatch, match="8 dimensions, this has 4"):
         SegmentBuilder(DIMENSION).add(make.document_row("/a"), [make.chunk("x")], list(make.unit_rows(1, 4)))
-    commit_two(layout)
-    path = layout.manifest(2)
-    content = json.loads(path.read_bytes())
-    content["model"]["dimension"] = 4
-    path.write_text(json.dumps(content))
+    manifest = commit_two(layout).manifest
+    write_manifest(layout, replace(manifest, model=make.identity(4)))
     with pytest.raises(DimensionMismatch, match="segment 00000002"):
         _ = Snapshot.open(layout).segments[0].vectors
 
