@@ -3,14 +3,16 @@
 from pipeline.store.builder import SegmentBuilder
 from pipeline.store.known import KnownDocument, KnownDocuments
 from pipeline.store.layout import Layout
+from pipeline.store.merge import plan_merges
 from pipeline.store.remove import remove_collection
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
-from pipeline.store.writer import CollectionWriter
+from pipeline.store.writer import CollectionWriter, IndexBuilder
 
 __all__ = [
     "CollectionWriter",
     "DocumentRow",
+    "IndexBuilder",
     "KnownDocument",
     "KnownDocuments",
     "Layout",
@@ -19,6 +21,7 @@ __all__ = [
     "Snapshot",
     "StoredDocument",
     "collection_names",
+    "plan_merges",
     "remove_collection",
     "require_collection",
 ]

@@ -5,15 +5,17 @@ In: documents with their chunks and vectors. Out: a folder in its place, and the
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DimensionMismatch
 from pipeline.interrupts import interrupts_deferred
-from pipeline.store.files import make_folder, sync_folder, write_table, writing
+from pipeline.store.files import make_folder, sync_folder, write_table, write_tables, writing
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.segment import ROWS_PER_BATCH, DeletedRows, DocumentRow
@@ -81,40 +83,26 @@ class SegmentBuilder:
         row = self._by_hash.get(content_hash)
         return None if row is None else self._vectors[row]
 
-    def write(self, layout: Layout, segment_id: str) -> SegmentRecord:
+    def write(self, layout: Layout, generation: int) -> SegmentRecord:
         """Writes the segment into place, whole and flushed. It counts only once a manifest names it.
 
         Raises StorageUnwritable.
         """
-        folder = layout.segment(segment_id)
-        temporary = layout.segments / f".{segment_id}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        make_folder(temporary)
-        files = (
-            write_table(temporary / VECTORS, self._vector_table(), compressed=False),
-            write_table(
-                temporary / PASSAGES,
-                self._passage_table(),
-                compressed=True,
-                rows_per_batch=ROWS_PER_BATCH,
-            ),
-            write_table(
-                temporary / DOCUMENTS,
-                self._document_table(),
-                compressed=True,
-                rows_per_batch=ROWS_PER_BATCH,
-            ),
-            write_table(temporary / HASHES, self._hash_table(), compressed=False),
-        )
-        with writing(folder):
-            sync_folder(temporary)
-            temporary.rename(folder)
-            sync_folder(layout.segments)
+        segment_id = layout.segment_id(generation)
+        passages, documents = self._passage_table(), self._document_table()
+        hashes = [chunk.content_hash for _, chunk in self._chunks]
+        with segment_in_place(layout, segment_id) as folder:
+            files = (
+                write_table(folder / VECTORS, self._vector_table()),
+                write_tables(folder / PASSAGES, passages.schema, [passages], rows_per_batch=ROWS_PER_BATCH),
+                write_tables(folder / DOCUMENTS, documents.schema, [documents], rows_per_batch=ROWS_PER_BATCH),
+                write_table(folder / HASHES, hash_table(hashes)),
+            )
         record = SegmentRecord(id=segment_id, rows=self.rows, documents=len(self.documents), files=files)
         if not self._dead_documents:
             return record
         dead = DeletedRows.of(self._dead_rows, self._dead_documents)
-        deleted = dead.write(layout.deleted(segment_id, int(segment_id)))
+        deleted = dead.write(layout.deleted(segment_id, generation))
         return replace(record, deleted=deleted, deleted_rows=len(self._dead_rows))
 
     def _vector_table(self) -> pa.Table:
@@ -165,17 +153,38 @@ class SegmentBuilder:
             }
         )
 
-    def _hash_table(self) -> pa.Table:
-        import numpy as np  # noqa: PLC0415 - heavy
-        import pyarrow as pa  # noqa: PLC0415 - heavy
 
-        hashes = [chunk.content_hash for _, chunk in self._chunks]
-        keys = np.frombuffer(b"".join(digest[:8] for digest in hashes), dtype="<u8")
-        order = np.argsort(keys, kind="stable")
-        return pa.table(
-            {
-                "key": pa.array(keys[order], pa.uint64()),
-                "row": pa.array(order.astype(np.uint32), pa.uint32()),
-                "content_hash": pa.array([hashes[index] for index in order], pa.binary(16)),
-            }
-        )
+@contextlib.contextmanager
+def segment_in_place(layout: Layout, segment_id: str) -> Generator[Path]:
+    """A hidden folder to write a segment's files into, which is renamed into place once they are all there.
+
+    Raises StorageUnwritable.
+    """
+    folder = layout.segment(segment_id)
+    temporary = layout.segments / f".{segment_id}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    make_folder(temporary)
+    yield temporary
+    with writing(folder):
+        sync_folder(temporary)
+        temporary.rename(folder)
+        sync_folder(layout.segments)
+
+
+def hash_table(content_hashes: Iterable[bytes]) -> pa.Table:
+    """Rows by content hash, ascending; `content_hashes` gives those of the rows in order."""
+    import numpy as np  # noqa: PLC0415 - heavy
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    hashes = np.frombuffer(b"".join(content_hashes), dtype="V16")
+    keys = np.ascontiguousarray(hashes.view("<u8").reshape(-1, 2)[:, 0])
+    order = np.argsort(keys, kind="stable")
+    return pa.table(
+        {
+            "key": pa.array(keys[order], pa.uint64()),
+            "row": pa.array(order.astype(np.uint32), pa.uint32()),
+            "content_hash": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(16), len(hashes), [None, pa.py_buffer(hashes[order])]
+            ),
+        }
+    )

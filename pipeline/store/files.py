@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import mmap
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.errors import CorruptCollection, StorageUnwritable
 
@@ -76,19 +77,94 @@ def write_atomic(path: Path, content: bytes) -> FileRecord:
     return FileRecord(name=path.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-def write_table(path: Path, table: pa.Table, *, compressed: bool, rows_per_batch: int | None = None) -> FileRecord:
-    """Writes an Arrow IPC file and flushes it. Not atomic: its folder is renamed into place as a whole."""
+def write_table(path: Path, table: pa.Table) -> FileRecord:
+    """Writes an Arrow IPC file of one batch, not compressed, and flushes it.
+
+    Not atomic, as all that follow: the folder is renamed into place as a whole. Raises StorageUnwritable.
+    """
+    return _write_ipc(path, table.schema, [table], max(1, table.num_rows), compression=None)
+
+
+def write_tables(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], *, rows_per_batch: int) -> FileRecord:
+    """Writes tables one after the other in small batches, compressed. Raises StorageUnwritable.
+
+    All but the last have a number of rows that `rows_per_batch` divides, so that every batch but one is full.
+    """
+    return _write_ipc(path, schema, tables, rows_per_batch, compression="zstd")
+
+
+def _write_ipc(
+    path: Path, schema: pa.Schema, tables: Iterable[pa.Table], rows_per_batch: int, *, compression: str | None
+) -> FileRecord:
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
-    options = pa.ipc.IpcWriteOptions(compression="zstd" if compressed else None)
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with writing(path), pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+        for table in tables:
+            writer.write_table(table, max_chunksize=rows_per_batch)
+    return flushed(path)
+
+
+def write_matrix(path: Path, column: str, blocks: Iterable[bytes], *, shape: tuple[int, int]) -> FileRecord:
+    """Writes float32 rows as one batch, as `write_table` would, without ever holding them in memory.
+
+    `blocks` give the bytes of the rows in order. Raises StorageUnwritable.
+    """
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    rows, width = shape
+    size = rows * width * 4
+    # Never touched, it takes no memory: the sink writes the rows where Arrow hands it this buffer.
+    stand_in = pa.py_buffer(mmap.mmap(-1, size)) if size else pa.py_buffer(b"")
+    values = pa.Array.from_buffers(pa.float32(), rows * width, [None, stand_in])
+    table = pa.table({column: pa.FixedSizeListArray.from_arrays(values, width)})
+    with writing(path), path.open("wb") as file:
+        sink = _SubstitutingSink(file, stand_in, blocks)
+        with pa.ipc.new_file(pa.PythonFile(sink, mode="w"), table.schema) as writer:
+            writer.write_table(table)
+        if size and sink.substituted != size:
+            raise AssertionError(f"{sink.substituted} bytes of vectors were written instead of {size}")
+    return flushed(path)
+
+
+class _SubstitutingSink:
+    """A file for Arrow to write to, in which other bytes take the place of one buffer."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, stand_in: pa.Buffer, blocks: Iterable[bytes]) -> None:
+        self._file = file
+        self._stand_in = stand_in
+        self._blocks = blocks
+        self.substituted = 0
+
+    def write(self, data: bytes | pa.Buffer) -> int:
+        if isinstance(data, bytes) or data.address != self._stand_in.address:
+            self._file.write(data)
+        else:
+            for block in self._blocks:
+                self._file.write(block)
+                self.substituted += len(block)
+        return len(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """Arrow closes what it has written to; whoever opened the file closes it."""
+
+
+def flushed(path: Path) -> FileRecord:
+    """What the manifest records of a file that has just been written, once it is safe on the disk.
+
+    Raises StorageUnwritable.
+    """
     with writing(path):
-        with (
-            pa.OSFile(str(path), "wb") as sink,
-            pa.ipc.new_file(sink, table.schema, options=options) as writer,
-        ):
-            writer.write_table(table, max_chunksize=rows_per_batch or max(1, table.num_rows))
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
+        descriptor = os.open(path, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
     return FileRecord(name=path.name, bytes=file_status(path).st_size, sha256=sha256_of(path))
 
 

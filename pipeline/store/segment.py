@@ -106,7 +106,7 @@ class DeletedRows:
                 "kind": pa.array(kinds, pa.string()),
             }
         )
-        record = write_table(path, table, compressed=False)
+        record = write_table(path, table)
         with writing(path):
             sync_folder(path.parent)
         return record
@@ -182,7 +182,30 @@ class Segment:
 
     def document_batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """`documents.arrow`, with some of its columns or all, a few rows at a time."""
-        path = self._file(DOCUMENTS)
+        return self._batches(DOCUMENTS, columns)
+
+    def passage_batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
+        """`passages.arrow`, likewise."""
+        return self._batches(PASSAGES, columns)
+
+    def schema(self, name: str) -> pa.Schema:
+        """The columns of one of the four files."""
+        return open_table(self._file(name)).schema
+
+    def vector_bytes(self) -> tuple[Path, int]:
+        """The file that holds the vectors and where in it they start, row after row of little-endian float32."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy
+
+        path = self._file(VECTORS)
+        with reading(path):
+            mapped = pa.memory_map(str(path))
+            whole = mapped.read_buffer(mapped.size())
+            column = _only_chunk(pa.ipc.open_file(whole).read_all().column("vector"))
+            values = column.flatten().buffers()[1]
+        return path, values.address - whole.address if values is not None else 0
+
+    def _batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        path = self._file(name)
         reader = open_table(path, columns)
         rows = 0
         for number in range(reader.num_record_batches):
@@ -190,7 +213,7 @@ class Segment:
                 batch = reader.get_batch(number)
             rows += batch.num_rows
             yield batch
-        self._require_rows(DOCUMENTS, rows)
+        self._require_rows(name, rows)
 
     def _stored(self, position: int, columns: dict[str, Any]) -> StoredDocument:
         place = {"first_row": columns.pop("first_row"), "rows": columns.pop("rows")}

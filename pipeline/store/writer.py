@@ -10,17 +10,19 @@ import contextlib
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, PipelineError
 from pipeline.store.builder import SegmentBuilder
-from pipeline.store.files import FileRecord, make_folder, sync_folder, write_table, writing
+from pipeline.store.files import FileRecord, flushed, make_folder, sync_folder, write_table, writing
 from pipeline.store.layout import Layout
 from pipeline.store.lock import WriterLock
 from pipeline.store.manifest import (
+    IndexRecord,
     Manifest,
     SegmentRecord,
     kept_manifests,
@@ -28,9 +30,21 @@ from pipeline.store.manifest import (
     remove_unread_manifests,
     write_manifest,
 )
-from pipeline.store.segment import DeletedRows, StoredDocument
+from pipeline.store.merge import merge_segments
+from pipeline.store.segment import DeletedRows, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+IndexBuilder = Callable[["NDArray[np.float32]", Path], Mapping[str, Any] | None]
+"""Writes an index of vectors, shape (rows, dimension), to a path, and tells what a search has to know of it.
+
+None, where an index would be of no use.
+"""
 
 
 class CollectionWriter:
@@ -103,7 +117,7 @@ class CollectionWriter:
         with self._going_back_on_failure():
             segments = self._with_dead(retired, generation)
             if builder.documents:
-                segments.append(self._written(builder.write(self.layout, self.layout.segment_id(generation))))
+                segments.append(self._written(builder.write(self.layout, generation)))
             # What is newly written or gone has no newer time than its row says.
             settled = {document.row.path for document in retired} | builder.live_paths
             return self._switch(
@@ -116,6 +130,59 @@ class CollectionWriter:
                     written_by=f"pipeline {VERSION}",
                 )
             )
+
+    def merge(self, segment_ids: Collection[str], build_index: IndexBuilder | None = None) -> Snapshot:
+        """Puts one segment with the live documents of several in their place, in one step.
+
+        With `build_index` it gets an index where the builder makes one. Raises CorruptCollection or StorageUnwritable,
+        and leaves the collection as it was.
+        """
+        assert self.snapshot is not None
+        old = self.snapshot.manifest
+        generation = old.generation + 1
+        merged = [segment for segment in self.snapshot.segments if segment.id in segment_ids]
+        with self._going_back_on_failure():
+            record: SegmentRecord | None = None
+            if any(len(segment.live_documents) for segment in merged):
+                segment_id = self.layout.segment_id(generation)
+                record = self._written(merge_segments(self.layout, merged, old.model.dimension, segment_id))
+                if build_index is not None:
+                    record = self._indexed(record, build_index, generation)
+            segments = [item for item in old.segments if item.id not in segment_ids]
+            if record is not None:
+                place = next(at for at, item in enumerate(old.segments) if item.id in segment_ids)
+                segments.insert(place, record)
+            snapshot = self._switch(replace(old, generation=generation, segments=tuple(segments), updated=_now()))
+        self._remove_leftovers()
+        return snapshot
+
+    def add_index(self, segment_id: str, build_index: IndexBuilder) -> Snapshot:
+        """Gives a segment an index where the builder makes one. Raises CorruptCollection or StorageUnwritable."""
+        assert self.snapshot is not None
+        old = self.snapshot.manifest
+        generation = old.generation + 1
+        with self._going_back_on_failure():
+            segments = tuple(
+                self._indexed(item, build_index, generation) if item.id == segment_id else item for item in old.segments
+            )
+            if segments == old.segments:
+                return self.snapshot
+            return self._switch(replace(old, generation=generation, segments=segments, updated=_now()))
+
+    def _indexed(self, record: SegmentRecord, build_index: IndexBuilder, generation: int) -> SegmentRecord:
+        assert self.snapshot is not None
+        model, verified = self.snapshot.manifest.model, self.snapshot.verified
+        segment = Segment(self.layout, record, model=model.name, dimension=model.dimension, verified=verified)
+        path = self.layout.index(record.id, generation)
+        with writing(path):
+            facts = build_index(segment.vectors, path)
+        if facts is None:
+            return record
+        file = flushed(path)
+        with writing(path):
+            sync_folder(path.parent)
+        verified.written(path.parent, [file])
+        return replace(record, index=IndexRecord(file=file, facts=dict(facts)))
 
     def _written(self, record: SegmentRecord) -> SegmentRecord:
         assert self.snapshot is not None
@@ -162,7 +229,7 @@ class CollectionWriter:
         if not table.num_rows:
             return None
         path = self.layout.touched(generation)
-        record = write_table(path, table, compressed=False)
+        record = write_table(path, table)
         with writing(path):
             sync_folder(path.parent)
         return record
