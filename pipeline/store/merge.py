@@ -171,8 +171,15 @@ def _gathered(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[
         held.append(pa.Table.from_batches([batch]))
         rows += batch.num_rows
         if rows >= GATHERED * ROWS_PER_BATCH:
-            table = pa.concat_tables(held, promote_options="default")
+            table = _joined(held)
             whole = rows - rows % ROWS_PER_BATCH
             yield table.slice(0, whole)
             held, rows = [schema.empty_table(), table.slice(whole)], rows - whole
-    yield pa.concat_tables(held, promote_options="default")
+    yield _joined(held)
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """One chunk a column: Arrow ends a batch where a chunk ends."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    return pa.concat_tables(tables, promote_options="default").combine_chunks()
