@@ -1,4 +1,4 @@
-"""`pipeline collections list|show|remove`: what collections there are and what is in them."""
+"""`pipeline collections list|show`: what collections there are and what is in them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from typing import Any
 import click
 
 from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
-from pipeline.cli.reporting import confirm_removal, notice, print_json, shown_path
+from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.config import Config
 from pipeline.errors import PipelineError
-from pipeline.store import Layout, Snapshot, collection_names, remove_collection, require_collection
+from pipeline.store import Snapshot, collection_names, require_collection
 
 
-@click.group(short_help="Look after collections.")
-def collections() -> None:
-    """Look after collections."""
-
-
-@collections.command("list", short_help="The collections here.")
+@click.command("list", short_help="The collections here.")
 @shared_options
 def list_collections(config: Config, as_json: bool) -> int:
     """The collections here, with their model and size. Ends with status 1 if one of them is damaged."""
@@ -44,7 +39,7 @@ def list_collections(config: Config, as_json: bool) -> int:
     return 1 if any("error" in row for row in rows) else 0
 
 
-@collections.command("show", short_help="What is in a collection.")
+@click.command("show", short_help="What is in a collection.")
 @click.argument("name", default=DEFAULT_COLLECTION)
 @shared_options
 def show(name: str, config: Config, as_json: bool) -> int:
@@ -72,22 +67,6 @@ def show(name: str, config: Config, as_json: bool) -> int:
     click.echo(f"{'documents':<10} {details['documents']}")
     for document in details["files"]:
         click.echo(f"  {document['chunks']:>5}  {shown_path(document['path'])}")
-    return 0
-
-
-@collections.command("remove", short_help="Remove a collection.")
-@click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@shared_options
-def remove(name: str, yes: bool, config: Config, as_json: bool) -> int:
-    """Remove collection NAME with all that is in it, after asking. The documents themselves are not touched."""
-    layout = Layout.of(config.home, name)
-    confirm_removal(f"collection {name} in {layout.root}", yes=yes)
-    remove_collection(layout)
-    if as_json:
-        print_json({"removed": name})
-    else:
-        notice(f"collection {name} is removed")
     return 0
 
 

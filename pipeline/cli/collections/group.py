@@ -1,0 +1,17 @@
+"""The group of commands: each is in a file of its own, or with one that it shares something with."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.collections.remove import remove
+from pipeline.cli.collections.show import list_collections, show
+
+
+@click.group(short_help="Look after collections.")
+def collections() -> None:
+    """Look after collections."""
+
+
+for command in (list_collections, show, remove):
+    collections.add_command(command)
