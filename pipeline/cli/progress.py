@@ -57,6 +57,23 @@ class IndexBars(IndexProgress):
         self._files.close()
 
 
+class RowBar:
+    """A bar of rows that are written or indexed."""
+
+    def __init__(self, what: str) -> None:
+        self._bar = tqdm(desc=what, unit="row", unit_scale=True, disable=not wants_progress())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+
 class PullBars:
     """Shows the pulls of missing models: one line when one starts, then its bytes."""
 

@@ -7,6 +7,7 @@ from pipeline.store.merge import plan_merges
 from pipeline.store.remove import remove_collection
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
+from pipeline.store.verify import Problem, Verification, verify_collection
 from pipeline.store.writer import CollectionWriter, IndexBuilder
 
 __all__ = [
@@ -16,12 +17,15 @@ __all__ = [
     "KnownDocument",
     "KnownDocuments",
     "Layout",
+    "Problem",
     "Segment",
     "SegmentBuilder",
     "Snapshot",
     "StoredDocument",
+    "Verification",
     "collection_names",
     "plan_merges",
     "remove_collection",
     "require_collection",
+    "verify_collection",
 ]

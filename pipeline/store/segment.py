@@ -261,7 +261,7 @@ class Segment:
         """A row whose embedded text had this hash, dead or alive (a dead row's vector is as good)."""
         import numpy as np  # noqa: PLC0415 - heavy
 
-        keys, rows, hashes = self._hashes
+        keys, rows, hashes = self.hashes
         key = np.frombuffer(content_hash[:8], dtype="<u8")[0]
         position = int(np.searchsorted(keys, key))
         while position < len(keys) and keys[position] == key:
@@ -271,7 +271,7 @@ class Segment:
         return None
 
     @cached_property
-    def _hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32], pa.Array]:
+    def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32], pa.Array]:
         table = self._table(HASHES)
         return (
             _only_chunk(table.column("key")).to_numpy(),

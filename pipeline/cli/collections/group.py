@@ -6,6 +6,7 @@ import click
 
 from pipeline.cli.collections.remove import remove
 from pipeline.cli.collections.show import list_collections, show
+from pipeline.cli.collections.verify import verify
 
 
 @click.group(short_help="Look after collections.")
@@ -13,5 +14,5 @@ def collections() -> None:
     """Look after collections."""
 
 
-for command in (list_collections, show, remove):
+for command in (list_collections, show, verify, remove):
     collections.add_command(command)
