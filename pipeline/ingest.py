@@ -335,7 +335,7 @@ class _Run:
     def _known_vector(self, content_hash: bytes) -> NDArray[np.float32] | None:
         if self.builder is not None and (vector := self.builder.vector_of(content_hash)) is not None:
             return vector
-        return self.writer.snapshot.vector_of(content_hash) if self.writer.snapshot else None
+        return self.writer.snapshot.vectors_of([content_hash]).get(content_hash) if self.writer.snapshot else None
 
     def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):

@@ -47,9 +47,9 @@ class KnownDocuments:
         for number, segment in enumerate(self._segments):
             assert snapshot is not None
             live = segment.live_documents
-            keys.append(np.array([_key(path) for path in _paths(segment)], KEY)[live])
+            paths, sizes, times = snapshot.times(segment)
+            keys.append(np.array([_key(path) for path in paths.take(live).to_pylist()], KEY))
             place = np.zeros(len(live), PLACE)
-            sizes, times = snapshot.times(segment)
             place["size"], place["mtime_ns"] = sizes[live], times[live]
             place["segment"], place["position"] = number, live
             places.append(place)

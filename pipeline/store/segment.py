@@ -257,18 +257,23 @@ class Segment:
             batches = {number: reader.get_batch(number) for number in {at // ROWS_PER_BATCH for at in positions}}
             return [batches[at // ROWS_PER_BATCH].slice(at % ROWS_PER_BATCH, 1).to_pylist()[0] for at in positions]
 
-    def row_of(self, content_hash: bytes) -> int | None:
-        """A row whose embedded text had this hash, dead or alive (a dead row's vector is as good)."""
+    def rows_of(self, content_hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """Rows whose embedded text had one of these hashes, dead or alive (a dead row's vector is as good)."""
         import numpy as np  # noqa: PLC0415 - heavy
 
         keys, rows, hashes = self.hashes
-        key = np.frombuffer(content_hash[:8], dtype="<u8")[0]
-        position = int(np.searchsorted(keys, key))
-        while position < len(keys) and keys[position] == key:
-            if hashes[position].as_py() == content_hash:
-                return int(rows[position])
-            position += 1
-        return None
+        wanted = np.frombuffer(b"".join(digest[:8] for digest in content_hashes), dtype="<u8")
+        positions = np.searchsorted(keys, wanted)
+        inside = np.flatnonzero(positions < len(keys))
+        found: dict[bytes, int] = {}
+        for index in inside[keys[positions[inside]] == wanted[inside]].tolist():
+            position = int(positions[index])
+            while position < len(keys) and keys[position] == wanted[index]:
+                if hashes[position].as_py() == content_hashes[index]:
+                    found[content_hashes[index]] = int(rows[position])
+                    break
+                position += 1
+        return found
 
     @cached_property
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32], pa.Array]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,15 +132,15 @@ class Snapshot:
     def documents(self) -> Iterator[StoredDocument]:
         """Every live document, with the file times that were seen last."""
         for segment in self.segments:
-            sizes, times = self.times(segment)
+            _, sizes, times = self.times(segment)
             live = set(segment.live_documents.tolist())
             for document in segment.stored_documents():
                 if (at := document.position) in live:
                     row = replace(document.row, size=int(sizes[at]), mtime_ns=int(times[at]))
                     yield replace(document, row=row)
 
-    def times(self, segment: Segment) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Size and `mtime_ns`, as they were seen last, of every document of a segment by position."""
+    def times(self, segment: Segment) -> tuple[pa.ChunkedArray, NDArray[np.int64], NDArray[np.int64]]:
+        """Path, and size and `mtime_ns` as they were seen last, of every document of a segment by position."""
         import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.compute as pc  # noqa: PLC0415 - heavy
 
@@ -157,15 +157,19 @@ class Snapshot:
             newer = rows >= 0
             sizes[newer] = self.touched.column("size").to_numpy()[rows[newer]]
             times[newer] = self.touched.column("mtime_ns").to_numpy()[rows[newer]]
-        return sizes, times
+        return table.column("path"), sizes, times
 
-    def vector_of(self, content_hash: bytes) -> NDArray[np.float32] | None:
-        """The stored vector of a text with this hash, shape (dimension,), or None."""
+    def vectors_of(self, content_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+        """The stored vectors, each of shape (dimension,), of those texts with one of these hashes that have one."""
+        found: dict[bytes, NDArray[np.float32]] = {}
+        missing = list(dict.fromkeys(content_hashes))
         for segment in reversed(self.segments):
-            row = segment.row_of(content_hash)
-            if row is not None:
-                return segment.vectors[row]
-        return None
+            if not missing:
+                break
+            rows = segment.rows_of(missing)
+            found.update((digest, segment.vectors[row]) for digest, row in rows.items())
+            missing = [digest for digest in missing if digest not in rows]
+        return found
 
     def segment_of(self, document: StoredDocument) -> Segment:
         return next(segment for segment in self.segments if segment.id == document.segment)

@@ -123,12 +123,13 @@ def use(snapshot: Snapshot) -> None:
     assert segment.vectors.shape == (1, DIMENSION)
     assert len(segment.passages([0])) == 1
     assert segment.stored_document(0).row.path == "/a"
-    assert segment.row_of(make.chunk("/a").content_hash) == 0
+    assert list(segment.rows_of([make.chunk("/a").content_hash]).values()) == [0]
 
 
 def test_files_are_hashed_on_first_use_and_never_again(layout: Layout, hashed: list[str]) -> None:
     """Opening hashes nothing, use only what is used; what has been verified is known to every later snapshot."""
     commit(layout, "/a")
+    layout.verified.unlink(missing_ok=True)
     settle(layout)
     hashed.clear()
     snapshot = Snapshot.open(layout)

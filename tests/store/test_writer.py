@@ -89,10 +89,28 @@ def test_segment_is_readable_with_pyarrow_alone(layout: Layout) -> None:
 def test_stored_vector_is_found_by_content_hash(layout: Layout) -> None:
     """A text with a known hash gets its vector from the collection; an unknown one gets none."""
     snapshot = commit_two(layout)
-    found = snapshot.vector_of(make.chunk("two").content_hash)
-    assert found is not None
-    np.testing.assert_array_equal(found, make.unit_rows(2, DIMENSION, seed=0)[1])
-    assert snapshot.vector_of(make.chunk("four").content_hash) is None
+    one, two, four = (make.chunk(text).content_hash for text in ("one", "two", "four"))
+    found = snapshot.vectors_of([two, four, one, two])
+    assert set(found) == {one, two}
+    np.testing.assert_array_equal(found[one], make.unit_rows(2, DIMENSION, seed=0)[0])
+    np.testing.assert_array_equal(found[two], make.unit_rows(2, DIMENSION, seed=0)[1])
+    assert snapshot.vectors_of([]) == {}
+
+
+def test_hashes_that_begin_alike_are_told_apart(layout: Layout) -> None:
+    """The sorted key is the first half of a hash: rows with the same one are compared by the whole."""
+    digests = [bytes(8) + bytes([number]) * 8 for number in (3, 1, 2)]
+    builder = SegmentBuilder(DIMENSION)
+    vectors = make.unit_rows(3, DIMENSION)
+    chunks = [replace(make.chunk(f"{at}", start=at), content_hash=digest) for at, digest in enumerate(digests)]
+    builder.add(make.document_row("/a"), chunks, list(vectors))
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(DIMENSION), {})
+        snapshot = writer.commit(builder)
+    found = snapshot.vectors_of([*digests, bytes(8) + bytes([9]) * 8, bytes([255]) * 16])
+    assert set(found) == set(digests)
+    for digest, vector in zip(digests, vectors, strict=True):
+        np.testing.assert_array_equal(found[digest], vector)
 
 
 def test_retired_document_no_longer_counts(layout: Layout) -> None:
@@ -217,7 +235,7 @@ def test_document_without_chunks_is_stored(layout: Layout) -> None:
     snapshot = Snapshot.open(layout)
     assert [(item.row.path, item.rows) for item in snapshot.documents()] == [("/empty", 0)]
     assert snapshot.segments[0].vectors.shape == (0, DIMENSION)
-    assert snapshot.vector_of(make.chunk("one").content_hash) is None
+    assert snapshot.vectors_of([make.chunk("one").content_hash]) == {}
 
 
 def test_second_writer_is_told_who_holds_the_lock(layout: Layout) -> None:
@@ -275,7 +293,7 @@ def read_all(snapshot: Snapshot) -> None:
     assert segment.vectors.shape == (3, DIMENSION)
     assert len(segment.passages([0, 1, 2])) == 3
     assert len(list(segment.stored_documents())) == 2
-    assert segment.row_of(make.chunk("one").content_hash) == 0
+    assert segment.rows_of([make.chunk("one").content_hash]) == {make.chunk("one").content_hash: 0}
 
 
 def test_collection_of_format_1_is_read_and_written_anew(layout: Layout) -> None:
