@@ -110,6 +110,31 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFacts:
+    """What is known of the approximate index of a segment, as the manifest holds it; every field is JSON.
+
+    `candidates` rows re-scored exactly found the share `recall` of the true ten nearest of `sampled` rows, where `goal`
+    was asked for. `crc32` is that of the file, `library` and `format` what wrote it.
+    """
+
+    kind: str
+    rows: int
+    dimension: int
+    candidates: int
+    recall: float
+    goal: float
+    sampled: int
+    crc32: int
+    library: str
+    format: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether the goal was reached; where it was not, the segment is searched exactly."""
+        return self.recall >= self.goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """A hit's score in each stage that saw it; higher is better everywhere. `dense` is the cosine similarity."""
 

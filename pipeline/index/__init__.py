@@ -1,5 +1,8 @@
 """Search structures over the stored vectors, rebuildable from them."""
 
-from pipeline.index.exact import RowHit, search_exact
+from pipeline.index.approximate import ApproximateIndex, build_index
+from pipeline.index.dense import search_dense
+from pipeline.index.ranking import RowHit
+from pipeline.types import IndexFacts
 
-__all__ = ["RowHit", "search_exact"]
+__all__ = ["ApproximateIndex", "IndexFacts", "RowHit", "build_index", "search_dense"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.embed import Embedder
 from pipeline.errors import UsageError
-from pipeline.index import RowHit, search_exact
+from pipeline.index import RowHit, search_dense
 from pipeline.store import Snapshot
 from pipeline.types import Hit, Scores
 
@@ -32,7 +32,7 @@ def search(snapshot: Snapshot, embedder: Embedder, query: str, *, k: int = 10) -
     if snapshot.manifest.live_rows == 0:
         return []
     snapshot.require_identity(embedder.identity)
-    return _hits(snapshot, search_exact(snapshot, embedder.embed_query(query), k))
+    return _hits(snapshot, search_dense(snapshot, embedder.embed_query(query)[None, :], k)[0])
 
 
 def _hits(snapshot: Snapshot, rows: list[RowHit]) -> list[Hit]:

@@ -1,0 +1,186 @@
+"""The approximate index of one large segment: one bit a dimension finds candidates, the mapped vectors score them.
+
+In: the vectors of a segment, mapped. Out: a FAISS file, and the `IndexFacts` for the manifest; candidates for queries.
+The file is rebuildable from the vectors and never the only copy of anything.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.errors import CorruptCollection
+from pipeline.index.faiss_library import faiss_threads, load_faiss
+from pipeline.index.ranking import Ranking
+from pipeline.index.scan import scan
+from pipeline.store.files import writing
+from pipeline.types import IndexFacts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KIND = "rabitq-1bit-fastscan"
+FORMAT = 1
+
+WORTH_AN_INDEX = 16_384
+"""Rows from which on a segment is worth an index; an exact scan of fewer takes one or two milliseconds."""
+
+GOAL = 0.998
+NEIGHBOURS = 10
+"""Recall is measured for the ten nearest: how many of them are among the candidates."""
+
+LADDER = (50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
+"""Numbers of candidates that are chosen from."""
+
+MARGIN = 2
+"""So many times what the sample needed: other queries need more (measured), and candidates cost little."""
+
+SAMPLED = 100
+TRAINED = 16_384
+BLOCK = 16_384
+
+
+def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
+    """Writes the index of `vectors`, float32 of shape (rows, dimension) with unit rows, to `path`, and flushes it.
+
+    Not atomic: rename or record it afterwards. Reads the vectors in blocks; beside them it needs the index itself, an
+    eighth of a byte a number. The facts say whether it is good enough: see `IndexFacts.usable`.
+
+    Raises StorageUnwritable; ValueError for no rows.
+    """
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    faiss = load_faiss()
+
+    rows, dimension = vectors.shape
+    if rows == 0:
+        raise ValueError("there is nothing to index")
+    # One list whose centre is the mean: the flat index of this kind refuses filters, and is no faster.
+    centre = faiss.IndexFlatIP(dimension)
+    centre.add(_sample(vectors, TRAINED).mean(axis=0, dtype=np.float64).astype(np.float32)[None, :])
+    index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
+    index.train(_sample(vectors, TRAINED))
+    for start in range(0, rows, BLOCK):
+        index.add(vectors[start : start + BLOCK])
+    candidates, recall, sampled = _calibrate(index, vectors)
+    return IndexFacts(
+        kind=KIND,
+        rows=rows,
+        dimension=dimension,
+        candidates=candidates,
+        recall=recall,
+        goal=GOAL,
+        sampled=sampled,
+        crc32=_write(index, path),
+        library=f"faiss {faiss.__version__}",
+        format=FORMAT,
+    )
+
+
+class ApproximateIndex:
+    """An opened index, in memory: an eighth of a byte a number of the vectors."""
+
+    def __init__(self, index: Any, facts: IndexFacts) -> None:
+        self.facts = facts
+        self._index = index
+
+    @classmethod
+    def open(cls, path: Path, facts: IndexFacts, *, rows: int, dimension: int) -> Self:
+        """Raises CorruptCollection unless `path` is the file that `facts` tells of, for so many rows."""
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        faiss = load_faiss()
+
+        known = (facts.kind, facts.format) == (KIND, FORMAT)
+        if not known or (facts.rows, facts.dimension) != (rows, dimension):
+            raise _corrupt(path, f"is recorded as {facts.kind} {facts.format} of {facts.rows} x {facts.dimension}")
+        try:
+            content = np.memmap(path, np.uint8, mode="r")
+        except (OSError, ValueError) as error:
+            raise _corrupt(path, f"cannot be read: {error}") from error
+        # FAISS gets to parse only what was written by it.
+        if zlib.crc32(content.data) != facts.crc32:
+            raise _corrupt(path, "is not the file that was written")
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise _corrupt(path, f"is of no use to {faiss.__version__}: {error}") from error
+        if not isinstance(index, faiss.IndexIVFRaBitQFastScan) or (index.ntotal, index.d) != (rows, dimension):
+            raise _corrupt(path, "is the index of something else")
+        return cls(index, facts)
+
+    def candidates(
+        self, queries: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Estimated scores and rows of the `count` allowed rows that seem nearest, each of shape (queries, count).
+
+        Where fewer are allowed, the row is -1. `allowed` is a mask of shape (rows,).
+        """
+        faiss = load_faiss()
+
+        with faiss_threads(1 if len(queries) == 1 else len(queries)):
+            if allowed is None:
+                return self._index.search(queries, count)
+            import numpy as np  # noqa: PLC0415 - heavy
+
+            bitmap = np.packbits(allowed, bitorder="little")
+            chosen = faiss.IDSelectorBitmap(bitmap)
+            parameters = faiss.IVFRaBitQSearchParameters(sel=chosen, nprobe=1, qb=self._index.qb)
+            return self._index.search(queries, count, params=parameters)
+
+
+def _sample(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    return vectors[:: max(1, len(vectors) // count)]
+
+
+def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, int]:
+    """The fewest candidates that reach the goal with a margin, else the most; their recall; the number of rows sampled.
+
+    Each sampled row is searched for, and does not count as its own neighbour.
+    """
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    rows = len(vectors)
+    if rows == 1:
+        return LADDER[0], 1.0, 0
+    chosen = np.sort(np.random.default_rng(rows).choice(rows, min(SAMPLED, rows), replace=False))
+    queries = vectors[chosen]
+    truth = Ranking(queries, min(NEIGHBOURS + 1, rows))
+    scan(truth, 0, vectors, None)
+    _, found = index.search(queries, min(LADDER[-1] + 1, rows))
+    places: list[int] = []
+    for own, best, seen in zip(chosen, truth.best, found, strict=True):
+        neighbours = [row for row in best.rows.tolist() if row != own][:NEIGHBOURS]
+        place = {row: at for at, row in enumerate(row for row in seen.tolist() if row != own)}
+        places.extend(place.get(row, rows) for row in neighbours)
+
+    def recall(count: int) -> float:
+        return float(np.mean(np.array(places) < count))
+
+    count = next((count for count in LADDER if recall(count // MARGIN) >= GOAL), LADDER[-1])
+    return count, recall(count), len(chosen)
+
+
+def _write(index: Any, path: Path) -> int:
+    """Writes and flushes the file; its CRC-32. Raises StorageUnwritable."""
+    faiss = load_faiss()
+
+    checksum = 0
+    with writing(path), path.open("wb") as file:
+
+        def take(piece: bytes) -> int:
+            nonlocal checksum
+            checksum = zlib.crc32(piece, checksum)
+            return file.write(piece)
+
+        faiss.write_index(index, faiss.PyCallbackIOWriter(take))
+        file.flush()
+        os.fsync(file.fileno())
+    return checksum
+
+
+def _corrupt(path: Path, what: str) -> CorruptCollection:
+    return CorruptCollection(f"the index {path} {what}", hint="build it again: pipeline collections optimize")
