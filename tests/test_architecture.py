@@ -23,6 +23,7 @@ ORDER = (
     ("embed",),
     ("store",),
     ("index",),
+    ("optimize",),
     ("ingest",),
     ("query",),
     ("answer",),

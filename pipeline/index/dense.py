@@ -62,9 +62,9 @@ def search_dense(
     """The `k` live rows most similar to each of `queries`, float32 of shape (n, dimension) and unit norm.
 
     `allowed[i]`, a mask of shape (rows,), says which rows of segment i may be found; None means all of them.
-    `index_files` names, by segment id, the index files that may be used. Equal scores rank by place in the collection,
-    and a row's score is the same in whatever search it is found. With indexes, a row may be missed that `IndexFacts`
-    counts as such.
+    `index_files` names, by segment id, the index files that may be used; None means those of the segments. Equal scores
+    rank by place in the collection, and a row's score is the same in whatever search it is found. With indexes, a row
+    may be missed that `IndexFacts` counts as such.
 
     Raises DimensionMismatch or BadVector for queries that cannot be searched with, UsageError for a k below 1,
     ValueError for masks that are not those of the segments.
@@ -74,7 +74,7 @@ def search_dense(
     queries = _checked(snapshot, queries)
     if not len(queries):
         return []
-    parts = _parts(snapshot, queries, allowed, index_files or {})
+    parts = _parts(snapshot, queries, allowed, _recorded(snapshot) if index_files is None else index_files)
     ranking = Ranking(queries, k)
     indexed = _with_index(parts, k)
     for part in parts:
@@ -102,6 +102,19 @@ def _checked(snapshot: Snapshot, queries: NDArray[np.float32]) -> NDArray[np.flo
             hint="try the model with options num_gpu 0, or another quantisation of it",
         )
     return np.ascontiguousarray(queries, np.float32)
+
+
+def _recorded(snapshot: Snapshot) -> dict[str, tuple[Path, IndexFacts]]:
+    """The index files that the manifest names; a damaged one is left out, since the vectors are there in any case."""
+    found: dict[str, tuple[Path, IndexFacts]] = {}
+    for segment in snapshot.segments:
+        try:
+            if (recorded := segment.index_file) is not None:
+                path, facts = recorded
+                found[segment.id] = path, IndexFacts(**facts)
+        except (CorruptCollection, TypeError) as error:
+            logger.warning("an index is of no use, searching without it, which is slower: %s", error)
+    return found
 
 
 def _parts(

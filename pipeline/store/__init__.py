@@ -4,6 +4,7 @@ from pipeline.store.builder import SegmentBuilder
 from pipeline.store.known import KnownDocument, KnownDocuments
 from pipeline.store.layout import Layout
 from pipeline.store.merge import plan_merges
+from pipeline.store.passing import PassingVectors
 from pipeline.store.remove import remove_collection
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
@@ -17,6 +18,7 @@ __all__ = [
     "KnownDocument",
     "KnownDocuments",
     "Layout",
+    "PassingVectors",
     "Problem",
     "Segment",
     "SegmentBuilder",

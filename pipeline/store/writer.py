@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, PipelineError
@@ -31,20 +31,13 @@ from pipeline.store.manifest import (
     write_manifest,
 )
 from pipeline.store.merge import merge_segments
+from pipeline.store.passing import PassingVectors
 from pipeline.store.segment import DeletedRows, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-IndexBuilder = Callable[["NDArray[np.float32]", Path], Mapping[str, Any] | None]
-"""Writes an index of vectors, shape (rows, dimension), to a path, and tells what a search has to know of it.
-
-None, where an index would be of no use.
-"""
+IndexBuilder = Callable[[PassingVectors, Path], Mapping[str, Any] | None]
+"""Writes an index of vectors to a path, and tells what a search has to know of it; None where it would be of no use."""
 
 
 class CollectionWriter:
@@ -175,7 +168,7 @@ class CollectionWriter:
         segment = Segment(self.layout, record, model=model.name, dimension=model.dimension, verified=verified)
         path = self.layout.index(record.id, generation)
         with writing(path):
-            facts = build_index(segment.vectors, path)
+            facts = build_index(PassingVectors(segment, model.dimension), path)
         if facts is None:
             return record
         file = flushed(path)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.errors import CorruptCollection, StorageUnwritable
-from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, plan_merges
+from pipeline.store import CollectionWriter, Layout, PassingVectors, SegmentBuilder, Snapshot, plan_merges
 from pipeline.store.files import FileRecord
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.merge import LARGEST_MERGE, MANY, SMALL
@@ -186,9 +186,11 @@ def test_index_is_built_recorded_and_verified(layout: Layout) -> None:
     """The builder sees the merged vectors; its file and facts are found by readers, and a changed file is refused."""
     fill(layout, segments=2, documents=6, seed=7)
     shapes: list[tuple[int, ...]] = []
+    seen: list[NDArray[np.float32]] = []
 
-    def build(vectors: NDArray[np.float32], path: Path) -> Mapping[str, Any]:
+    def build(vectors: PassingVectors, path: Path) -> Mapping[str, Any]:
         shapes.append(vectors.shape)
+        seen.append(vectors[2:5])
         path.write_bytes(b"an index")
         return {"kind": "test", "recall": 0.998}
 
@@ -197,6 +199,7 @@ def test_index_is_built_recorded_and_verified(layout: Layout) -> None:
         writer.merge([segment.id for segment in writer.snapshot.segments], build)
     segment = Snapshot.open(layout).segments[0]
     assert shapes == [segment.vectors.shape]
+    np.testing.assert_array_equal(seen[0], segment.vectors[2:5])
     assert segment.index_file is not None
     path, facts = segment.index_file
     assert (path.read_bytes(), facts) == (b"an index", {"kind": "test", "recall": 0.998})
@@ -209,7 +212,7 @@ def test_index_can_be_added_to_a_segment_and_goes_with_it(layout: Layout) -> Non
     """A segment gets an index in a generation of its own, a builder that declines none; a merge drops it."""
     fill(layout, segments=1, documents=6, seed=7)
 
-    def build(_: NDArray[np.float32], path: Path) -> Mapping[str, Any]:
+    def build(_: PassingVectors, path: Path) -> Mapping[str, Any]:
         path.write_bytes(b"an index")
         return {}
 

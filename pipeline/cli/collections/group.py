@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pipeline.cli.collections.optimize import optimize
 from pipeline.cli.collections.remove import remove
 from pipeline.cli.collections.show import list_collections, show
 from pipeline.cli.collections.verify import verify
@@ -14,5 +15,5 @@ def collections() -> None:
     """Look after collections."""
 
 
-for command in (list_collections, show, verify, remove):
+for command in (list_collections, show, verify, optimize, remove):
     collections.add_command(command)
