@@ -19,8 +19,8 @@ DEAD = [(0, row) for row in range(0, 100, 3)] + [(1, 0)]
 LIVE: list[Mask | None] = [np.arange(100) % 3 != 0, np.array([False]), np.ones(60, np.bool_)]
 QUERIES = make.unit_rows(4, DIMENSION, seed=9999)
 
-INDEXED_ROWS = 9000
-INDEXED_DIMENSION = 64
+INDEXED_ROWS = 6000
+INDEXED_DIMENSION = 128
 
 
 @pytest.fixture
