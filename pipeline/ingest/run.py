@@ -16,22 +16,24 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, split_chunk, token_counter
+from pipeline.chunk import ChunkSettings, TokenCounter, split_chunk, token_counter
 from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
 from pipeline.errors import InputTooLong, PipelineError, ReadError, UsageError
+from pipeline.ingest.cut import Cut, Unread
+from pipeline.ingest.cutting import Cutting, Task
+from pipeline.ingest.report import Failure, IndexProgress, IndexReport
 from pipeline.interrupts import interrupts_deferred
 from pipeline.read import Found, Skipped, discover, read_document
 from pipeline.store import (
     CollectionWriter,
     DocumentRow,
-    KnownDocument,
     KnownDocuments,
     Layout,
     SegmentBuilder,
     Snapshot,
     StoredDocument,
 )
-from pipeline.types import Chunk, Document
+from pipeline.types import Chunk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,71 +50,10 @@ SETTLED_NS = 2_000_000_000
 """A file changed less than this long before it was read may change again within its time stamp's resolution."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A file or passage that could not be indexed, and why."""
-
-    path: str
-    error: str
-
-
-@dataclass(slots=True, kw_only=True)
-class DocumentCounts:
-    added: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    failed: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class ChunkCounts:
-    """`reused` counts chunks of documents read again whose vectors the collection already had."""
-
-    embedded: int = 0
-    reused: int = 0
-    removed: int = 0
-    total: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class IndexReport:
-    """What a run did; `skipped` counts files that are not documents, by reason."""
-
-    collection: str
-    model: str = ""
-    dimension: int = 0
-    documents: DocumentCounts = field(default_factory=DocumentCounts)
-    chunks: ChunkCounts = field(default_factory=ChunkCounts)
-    failures: list[Failure] = field(default_factory=list[Failure])
-    skipped: dict[str, int] = field(default_factory=dict[str, int])
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-class IndexProgress:
-    """What a caller may watch; every method does nothing here."""
-
-    def walked(self, files: int) -> None:
-        """The walk over the paths found so many documents."""
-
-    def file_done(self) -> None:
-        """A document has been looked at."""
-
-    def chunks_planned(self, count: int) -> None:
-        """So many more chunks have to be embedded."""
-
-    def chunks_done(self, count: int) -> None:
-        """So many chunks have been embedded or given up."""
-
-
 @dataclass(slots=True, kw_only=True)
 class _Work:
     """A document on its way through: `vectors[i]` is None until chunk i has been embedded."""
 
-    document: Document
     row: DocumentRow
     replaces: StoredDocument | None
     chunks: list[Chunk]
@@ -207,6 +148,8 @@ class _Run:
         self.retired: list[StoredDocument] = []
         self.touched: dict[str, tuple[int, int]] = {}
         self.skipped: Counter[str] = Counter()
+        self.cutting = Cutting(self._prepared)
+        self.vocabulary: list[str] | None = None
         self.settings: ChunkSettings | None = None
         self.counter: TokenCounter | None = None
         self.builder: SegmentBuilder | None = None
@@ -219,7 +162,10 @@ class _Run:
     def execute(self) -> None:
         unclaimed: list[list[Outcome]] = []
         try:
-            with closing(self.embedder.embed_chunks(self._chunks_to_embed(), unclaimed=unclaimed)) as outcomes:
+            with (
+                self.cutting,
+                closing(self.embedder.embed_chunks(self._chunks_to_embed(), unclaimed=unclaimed)) as outcomes,
+            ):
                 for outcome in outcomes:
                     self._accept(outcome)
                     self._store_finished()
@@ -237,9 +183,33 @@ class _Run:
         for item in discover(self.present):
             if isinstance(item, Skipped):
                 self._skip(item)
-            elif work := self._look_at(item):
-                yield from self._missing_chunks(work)
+            elif task := self._task(item):
+                self.cutting.put(task)
+                while self.cutting and not self.cutting.has_room:
+                    yield from self._next_cut()
             self._commit_if_due()
+        while self.cutting:
+            yield from self._next_cut()
+            self._commit_if_due()
+
+    def _task(self, found: Found) -> Task | None:
+        """A file that has to be read; None where it is as it was."""
+        known = self.known.see(str(found.path))
+        if known and known.mtime_ns and (known.mtime_ns, known.size) == (found.mtime_ns, found.size):
+            self.report.documents.unchanged += 1
+            self.progress.file_done()
+            return None
+        return Task(found=found, decided_at=time.time_ns(), stored=known.load() if known else None)
+
+    def _next_cut(self) -> Iterator[Chunk]:
+        task, result = self.cutting.take()
+        self.progress.file_done()
+        if self.settings is not None:
+            self.cutting.share(self.settings, self.vocabulary)
+        if isinstance(result, Unread):
+            self._give_up(task, result)
+        elif work := self._work(task, result):
+            yield from self._missing_chunks(work)
 
     def _missing_chunks(self, work: _Work) -> Iterator[Chunk]:
         if not work.missing:
@@ -253,47 +223,28 @@ class _Run:
                 self.awaiting.append((work, index))
                 yield work.chunks[index]
 
-    def _look_at(self, found: Found) -> _Work | None:
-        """What there is to do for a file; None where it is as it was, or has failed."""
-        known = self.known.see(str(found.path))
-        try:
-            return self._read(found, known)
-        except ReadError as error:
-            self._fail(str(found.path), error)
-            if isinstance(error.__cause__, OSError):
-                self.unreadable.append(str(found.path))
-            elif known is not None:
-                self._retire(known.load())
-        finally:
-            self.progress.file_done()
-        return None
+    def _give_up(self, task: Task, unread: Unread) -> None:
+        path = str(task.found.path)
+        self._fail(path, unread.message)
+        if unread.out_of_reach:
+            self.unreadable.append(path)
+        elif task.stored is not None:
+            self._retire(task.stored)
 
-    def _read(self, found: Found, known: KnownDocument | None) -> _Work | None:
-        if known and known.mtime_ns and (known.mtime_ns, known.size) == (found.mtime_ns, found.size):
-            self.report.documents.unchanged += 1
-            return None
-        read_at = time.time_ns()
-        document = read_document(found.path)
-        mtime_ns = found.mtime_ns if read_at - found.mtime_ns > SETTLED_NS else 0
-        stored = known.load() if known else None
-        if stored and stored.row.content_hash == document.content_hash:
+    def _work(self, task: Task, cut: Cut) -> _Work | None:
+        """What is to be embedded and stored of a file that was read; None where its content is as it was."""
+        found, document = task.found, cut.document
+        mtime_ns = found.mtime_ns if task.decided_at - found.mtime_ns > SETTLED_NS else 0
+        if cut.unchanged:
             self.report.documents.unchanged += 1
             if mtime_ns:
                 self.touched[document.path] = (found.size, mtime_ns)
             return None
-        if not document.text.strip():
-            if document.format == "python":
-                self.skipped["empty module"] += 1
-            else:
-                raise ReadError("the document is empty", path=found.path, hint="write something in it, or remove it")
-        return self._plan(document, found, mtime_ns, stored)
-
-    def _plan(self, document: Document, found: Found, mtime_ns: int, stored: StoredDocument | None) -> _Work:
-        settings, counter = self._prepared()
-        chunks = list(chunk_document(document, settings=settings, counter=counter))
-        vectors = [self._known_vector(chunk.content_hash) for chunk in chunks]
+        if cut.blank:
+            self.skipped["empty module"] += 1
+        vectors = [self._known_vector(chunk.content_hash) for chunk in cut.chunks]
         missing = sum(vector is None for vector in vectors)
-        self.report.chunks.reused += len(chunks) - missing
+        self.report.chunks.reused += len(cut.chunks) - missing
         row = DocumentRow(
             document_id=document.document_id,
             path=document.path,
@@ -304,14 +255,15 @@ class _Run:
             content_hash=document.content_hash,
             metadata=document.metadata,
         )
-        return _Work(document=document, row=row, replaces=stored, chunks=chunks, vectors=vectors, missing=missing)
+        return _Work(row=row, replaces=task.stored, chunks=list(cut.chunks), vectors=vectors, missing=missing)
 
     def _prepared(self) -> tuple[ChunkSettings, TokenCounter]:
         """Asks the server about the model, the first time a document has to be chunked."""
         if self.settings is not None and self.counter is not None:
             return self.settings, self.counter
         identity = self.embedder.identity
-        counter = token_counter(self.embedder.vocabulary())
+        self.vocabulary = self.embedder.vocabulary()
+        counter = token_counter(self.vocabulary)
         reserved = counter.count(identity.document_prefix) if identity.document_prefix else 0
         limit = identity.context - SPECIAL_TOKENS
         if self.chunk_tokens is not None and self.chunk_tokens > limit:
@@ -359,7 +311,7 @@ class _Run:
         queue = deque([failed])
         while queue:
             failed = queue.popleft()
-            halves = split_chunk(work.document, failed.chunk) if isinstance(failed.error, InputTooLong) else []
+            halves = _halves(work.row, failed.chunk) if isinstance(failed.error, InputTooLong) else []
             if not halves:
                 place = f"{work.row.path}:{failed.chunk.start_line}"
                 failures.append(Failure(path=place, error=failed.error.message))
@@ -480,16 +432,16 @@ class _Run:
             self.skipped[item.reason] += 1
             return
         path = str(item.path)
-        self._fail(path, ReadError(item.reason, path=item.path))
+        self._fail(path, item.reason)
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look
             self.unreadable.append(path)
         elif known := self.known.see(path):
             # It is there, and not to be read: too large by now.
             self._retire(known.load())
 
-    def _fail(self, path: str, error: PipelineError) -> None:
+    def _fail(self, path: str, reason: str) -> None:
         self.report.documents.failed += 1
-        self.report.failures.append(Failure(path=path, error=error.message))
+        self.report.failures.append(Failure(path=path, error=reason))
 
 
 def _stored_settings(snapshot: Snapshot, *, asked: int | None) -> ChunkSettings:
@@ -500,6 +452,15 @@ def _stored_settings(snapshot: Snapshot, *, asked: int | None) -> ChunkSettings:
             hint="leave out --chunk-tokens, or index into a new collection (-c NAME)",
         )
     return settings
+
+
+def _halves(row: DocumentRow, chunk: Chunk) -> list[Chunk]:
+    """A chunk in two, from its file as it was read; none where it cannot be cut, or the file has changed since."""
+    try:
+        document = read_document(Path(row.path))
+    except ReadError:
+        return []
+    return split_chunk(document, chunk) if document.content_hash == row.content_hash else []
 
 
 def _below(path: str, roots: Sequence[str]) -> bool:

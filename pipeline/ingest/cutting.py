@@ -1,0 +1,169 @@
+"""Files cut one after the other, by this process or, in a large run, by others beside it: Python's lock lets one
+process use one core, and reading and cutting would take it from the embedding.
+
+In: files to read. Out: their results, in the order in which the files were given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from pipeline.chunk import ChunkSettings
+from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
+from pipeline.ingest.frames import read_frame, write_frame
+from pipeline.read import Found
+from pipeline.store import StoredDocument
+
+logger = logging.getLogger(__name__)
+
+WORTH_SHARING = 2**19
+"""Bytes that this process reads and cuts itself before it gets help: starting a process costs as much."""
+
+MOST_WORKERS = 4
+FILES_AHEAD = 7
+BYTES_AHEAD = 8 * 2**20
+"""How far a process may be ahead of what is embedded. The longest names of so many files fit a pipe: giving never waits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A file to read, when that was decided, and what is stored of it."""
+
+    found: Found
+    decided_at: int
+    stored: StoredDocument | None
+
+    @property
+    def known_hash(self) -> str | None:
+        return self.stored.row.content_hash if self.stored else None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    files: int = 0
+    bytes: int = 0
+
+    @property
+    def has_room(self) -> bool:
+        return self.files < FILES_AHEAD and (not self.files or self.bytes < BYTES_AHEAD)
+
+
+class Cutting:
+    """Takes tasks and gives results in their order. Use it in a `with` block: it may hold processes.
+
+    Args:
+        prepared: gives settings and counter; called when the first file has to be cut.
+    """
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._waiting: deque[tuple[Task, _Worker | None]] = deque()
+        self._workers: list[_Worker] = []
+        self._cut_here = 0
+
+    def __enter__(self) -> Cutting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            _ended(worker)
+
+    def share(self, settings: ChunkSettings, vocabulary: Sequence[str] | None) -> None:
+        """Lets other processes help from now on, where there are cores for them and so much has been cut already."""
+        if self._workers or self._cut_here < WORTH_SHARING:
+            return
+        cores = _cores()
+        for _ in range(min(MOST_WORKERS, cores) if cores > 1 else 0):
+            try:
+                self._workers.append(_start(settings, vocabulary))
+            except OSError as error:
+                logger.info("no process to help with reading: %s", error)
+                return
+
+    def put(self, task: Task) -> None:
+        """Takes a file. To be called only while `has_room`."""
+        worker = min(self._workers, key=lambda worker: (not worker.has_room, worker.bytes), default=None)
+        if worker is not None:
+            worker.files += 1
+            worker.bytes += task.found.size
+            # It may have ended: that is found out when its answer is asked for.
+            with contextlib.suppress(BrokenPipeError):
+                write_frame(_stream(worker.process.stdin), [str(task.found.path), task.known_hash])
+        self._waiting.append((task, worker))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is something to do beside waiting for the oldest file's result."""
+        return any(worker.has_room for worker in self._workers) if self._workers else not self._waiting
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> tuple[Task, Cut | Unread]:
+        """The oldest file's result, waited for."""
+        task, worker = self._waiting.popleft()
+        if worker is None:
+            return task, self._cut_by_itself(task)
+        worker.files -= 1
+        worker.bytes -= task.found.size
+        try:
+            answer = read_frame(_stream(worker.process.stdout))
+        except (EOFError, OSError):
+            return task, self._after_the_end_of(worker)
+        return task, self._cut_by_itself(task) if answer is None else from_json(answer)
+
+    def _cut_by_itself(self, task: Task) -> Cut | Unread:
+        self._cut_here += task.found.size
+        return cut_file(task.found.path, task.known_hash, self._prepared)
+
+    def _after_the_end_of(self, worker: _Worker) -> Unread:
+        """A process that ended did so over the file whose result is missing; the others it had are cut here."""
+        status = _ended(worker)
+        self._workers = [other for other in self._workers if other is not worker]
+        self._waiting = deque((task, None if other is worker else other) for task, other in self._waiting)
+        return Unread(message=f"cannot be read: the process that read it ended with {status}", out_of_reach=True)
+
+
+def _start(settings: ChunkSettings, vocabulary: Sequence[str] | None) -> _Worker:
+    """Starts a process on the same code. A group of its own: Ctrl-C is for the run alone. Raises OSError."""
+    import pipeline  # noqa: PLC0415 - for its place, once it is whole
+
+    place = str(Path(pipeline.__file__ or "").parent.parent)
+    path = os.pathsep.join(part for part in (place, os.environ.get("PYTHONPATH", "")) if part)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.ingest.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path},
+        process_group=0,
+    )
+    with contextlib.suppress(BrokenPipeError):
+        write_frame(_stream(process.stdin), {"settings": asdict(settings), "vocabulary": vocabulary})
+    return _Worker(process=process)
+
+
+def _ended(worker: _Worker) -> int:
+    """Waits for the end of a process, and gives its status."""
+    with contextlib.suppress(BrokenPipeError), worker.process:
+        pass
+    return worker.process.wait()
+
+
+def _stream(stream: object) -> BinaryIO:
+    return cast("BinaryIO", stream)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
