@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -56,23 +55,32 @@ class _Unit:
 
 
 class _Costs:
-    """Tokens of any span of a text, by prefix sums over its pieces."""
+    """Tokens of any span of a text, by sums over its characters."""
 
     def __init__(self, text: str, counter: TokenCounter) -> None:
-        self._offsets: list[int] = []
-        self._sums = [0]
-        for offset, tokens in counter.pieces(text):
-            self._offsets.append(offset)
-            self._sums.append(self._sums[-1] + tokens)
+        self._text = text
+        self._counter = counter
+        self._sums = counter.sums(text)
+        self._contexts: dict[str, int] = {}
 
     def tokens(self, start: int, end: int) -> int:
-        return self._sums[bisect_left(self._offsets, end)] - self._sums[bisect_left(self._offsets, start)]
+        return int(self._sums[end] - self._sums[start])
+
+    def exact_tokens(self, start: int, end: int) -> int:
+        """As `tokens`, counted anew where the span starts inside a piece, as a word of its own."""
+        starts_here = self._sums[start + 1] > self._sums[start]
+        return self.tokens(start, end) if starts_here else self._counter.count(self._text[start:end])
+
+    def of_context(self, context: str) -> int:
+        """Tokens of a heading line, which many chunks share."""
+        if context not in self._contexts:
+            self._contexts[context] = self._counter.count(context)
+        return self._contexts[context]
 
     def furthest(self, start: int, budget: int) -> int:
         """The offset up to which a span from `start` stays within `budget`: the start of the first piece beyond."""
-        first = bisect_left(self._offsets, start)
-        position = bisect_right(self._sums, self._sums[first] + budget) - 1
-        return self._offsets[position] if position < len(self._offsets) else -1
+        position = int(self._sums.searchsorted(self._sums[start] + budget, side="right")) - 1
+        return position if position < len(self._text) else -1
 
 
 def chunk_document(document: Document, *, settings: ChunkSettings, counter: TokenCounter) -> Iterator[Chunk]:
@@ -84,7 +92,7 @@ def chunk_document(document: Document, *, settings: ChunkSettings, counter: Toke
     units = _units(document, costs, room)
     for group in _packed(units, room):
         chunk = _chunk(
-            document, lines, counter, start=group[0].start, end=group[-1].end, path=_path(group), budget=budget
+            document, lines, costs, start=group[0].start, end=group[-1].end, path=_path(group), budget=budget
         )
         if chunk is not None:
             yield chunk
@@ -198,7 +206,7 @@ def _path(group: list[_Unit]) -> tuple[str, ...]:
 def _chunk(
     document: Document,
     lines: LineIndex,
-    counter: TokenCounter,
+    costs: _Costs,
     *,
     start: int,
     end: int,
@@ -208,16 +216,16 @@ def _chunk(
     start, end = _stripped(document.text, start, end)
     if start >= end:
         return None
-    left = budget - counter.count(document.text[start:end])
-    return _record(document, lines, start, end, path, _context(document.title, path, counter, min(left, budget // 3)))
+    left = budget - costs.exact_tokens(start, end)
+    return _record(document, lines, start, end, path, _context(document.title, path, costs, min(left, budget // 3)))
 
 
-def _context(title: str, path: tuple[str, ...], counter: TokenCounter, room: int) -> str:
+def _context(title: str, path: tuple[str, ...], costs: _Costs, room: int) -> str:
     """The heading line that is embedded before the text: outer headings are dropped first."""
     parts = path if path[:1] == (title,) or not title else (title, *path)
     while parts:
         context = CONTEXT_SEPARATOR.join(parts) + "\n"
-        if counter.count(context) <= room:
+        if costs.of_context(context) <= room:
             return context
         parts = parts[1:]
     return ""

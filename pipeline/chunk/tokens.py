@@ -9,7 +9,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.chunk.sums import Pieces, code_points
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 WORD_START = "\u2581"
 CONTINUATION = "##"
@@ -23,6 +29,7 @@ LONGEST_PIECE = 40
 """A word beyond the longest piece is counted in parts: a little more than the model counts, never less by much."""
 PIECES = re.compile(rf"[{CJK}{PUNCTUATION}]|[^\s{CJK}{PUNCTUATION}]{{1,{LONGEST_PIECE}}}")
 IS_CJK = re.compile(f"[{CJK}]")
+BY_CHARACTER = Pieces(re.compile(f"[{CJK}{PUNCTUATION}]"), LONGEST_PIECE)
 
 
 class TokenCounter(Protocol):
@@ -32,6 +39,10 @@ class TokenCounter(Protocol):
 
     def pieces(self, text: str) -> Iterator[tuple[int, int]]:
         """(offset, tokens) of each piece of `text` in order; white space costs nothing and belongs to no piece."""
+        ...
+
+    def sums(self, text: str) -> NDArray[np.int32]:
+        """Shape (len(text) + 1,): the tokens of the pieces that start before each offset."""
         ...
 
     def count(self, text: str) -> int:
@@ -69,6 +80,22 @@ class WordPieceCounter:
                 tokens = cache[piece] = self._count_piece(piece)
             yield match.start(), tokens
 
+    def sums(self, text: str) -> NDArray[np.int32]:
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        pieces = PIECES.findall(text)
+        cache = self._cache
+        for piece in set(pieces).difference(cache):
+            cache[piece] = self._count_piece(piece)
+        single, starts, _ = BY_CHARACTER.words(text)
+        starting = single
+        starting[starts] = True
+        costs = np.zeros(len(text) + 1, np.int32)
+        costs[1:][starting] = [cache[piece] for piece in pieces]
+        if len(cache) >= CACHED_WORDS:
+            cache.clear()
+        return np.cumsum(costs, dtype=np.int32)
+
     def count(self, text: str) -> int:
         return sum(tokens for _, tokens in self.pieces(text))
 
@@ -99,6 +126,23 @@ class EstimateCounter:
     def pieces(self, text: str) -> Iterator[tuple[int, int]]:
         for match in PIECES.finditer(text):
             yield match.start(), (len(match[0].encode("utf-8", "surrogatepass")) + 2) // 3
+
+    def sums(self, text: str) -> NDArray[np.int32]:
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        single, starts, ends = BY_CHARACTER.words(text)
+        costs = np.zeros(len(text) + 1, np.int32)
+        if text.isascii():
+            costs[1:] = single
+            lengths = ends - starts
+        else:
+            codes = code_points(text)
+            widths = 1 + (codes >= 0x80).astype(np.int32) + (codes >= 0x800) + (codes >= 0x10000)
+            costs[1:] = single * ((widths + 2) // 3)
+            before = np.concatenate(([0], np.cumsum(widths)))
+            lengths = before[ends] - before[starts]
+        costs[starts + 1] = (lengths + 2) // 3
+        return np.cumsum(costs, dtype=np.int32)
 
     def count(self, text: str) -> int:
         return sum(tokens for _, tokens in self.pieces(text))

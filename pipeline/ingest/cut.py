@@ -1,7 +1,7 @@
 """Stages 1 and 2 for one file: read, and cut into chunks. Needs nothing but the file, the settings and a token counter.
 
-In: a path, and the hash of what is known of it. Out: a `Cut`, or `Unread` where it is no document. So that both can come
-from another process, the document goes without its text, and `to_json` and `from_json` spell a result out.
+In: a path, and the hash of what is known of it. Out: a `Cut`, or `Unread` where it is no document. So that both can
+come from another process, the document goes without its text, and `to_json` and `from_json` spell a result out.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def _cut(path: Path, known_hash: str | None, prepared: Prepared) -> Cut:
     if blank and document.format != "python":
         raise ReadError("the document is empty", path=path, hint="write something in it, or remove it")
     settings, counter = prepared()
-    return Cut(
-        document=bare, chunks=tuple(chunk_document(document, settings=settings, counter=counter)), blank=blank
-    )
+    return Cut(document=bare, chunks=tuple(chunk_document(document, settings=settings, counter=counter)), blank=blank)
 
 
 def to_json(result: Cut | Unread) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Files cut one after the other, by this process or, in a large run, by others beside it: Python's lock lets one
-process use one core, and reading and cutting would take it from the embedding.
+"""Files cut one after the other, by this process or, in a large run, by others beside it.
+
+Python's lock lets a process use one core, and reading and cutting would take it from the embedding.
 
 In: files to read. Out: their results, in the order in which the files were given.
 """
@@ -31,7 +32,7 @@ WORTH_SHARING = 2**19
 MOST_WORKERS = 4
 FILES_AHEAD = 7
 BYTES_AHEAD = 8 * 2**20
-"""How far a process may be ahead of what is embedded. The longest names of so many files fit a pipe: giving never waits."""
+"""How far a process may be ahead of what is embedded. The names of so many files fit a pipe, however long they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.types import Block, BlockKind
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line without its line end: `text[start:end]`."""
+class Line(NamedTuple):
+    """A line without its line end: `text[start:end]`. A tuple, as there are half a million in 20 MB."""
 
     start: int
     end: int

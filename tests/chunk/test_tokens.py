@@ -1,6 +1,8 @@
 """Token counts: WordPiece worked by hand, and an estimate that errs on the safe side."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.chunk import EstimateCounter, TokenCounter, WordPieceCounter, token_counter
 
@@ -59,3 +61,14 @@ def test_counter_is_chosen_by_what_the_server_hands_out() -> None:
     exact: TokenCounter = token_counter(WORDS)
     assert exact.exact
     assert not token_counter(None).exact
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "estimate"])
+@given(text=st.text(st.sampled_from("ab.,日本é\u2003 \n\t—😀\U00020001\u0301\x1c\u200b\u3000"), max_size=150))
+def test_sums_by_character_are_those_of_the_pieces(kind: str, text: str) -> None:
+    """What NumPy adds up a character at a time is what the pieces add up to, before every offset of any text."""
+    words = ["[UNK]", "a", "b", "##a", "##b", "ab", ".", ",", "日", "本", "e", "—"]
+    counter = token_counter(words if kind == "wordpiece" else None)
+    starts = dict(counter.pieces(text))
+    sums = [sum(tokens for offset, tokens in starts.items() if offset < end) for end in range(len(text) + 1)]
+    assert counter.sums(text).tolist() == sums
