@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.ingest import run as ingest_run
 from pipeline.api import Client
 from pipeline.api.retry import RetryPolicy
 from pipeline.embed import Embedder
 from pipeline.errors import DimensionMismatch, ModelMismatch, PipelineError, StorageUnwritable, UsageError
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
+from pipeline.ingest import run as ingest_run
 from pipeline.store import Layout, Snapshot
 from pipeline.types import Document
 from tests.embed_server import Behaviour, embed_server, vector_of

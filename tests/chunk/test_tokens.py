@@ -1,7 +1,7 @@
 """Token counts: WordPiece worked by hand, and an estimate that errs on the safe side."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.chunk import EstimateCounter, TokenCounter, WordPieceCounter, token_counter
@@ -64,6 +64,7 @@ def test_counter_is_chosen_by_what_the_server_hands_out() -> None:
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "estimate"])
+@settings(deadline=None)
 @given(text=st.text(st.sampled_from("ab.,日本é\u2003 \n\t—😀\U00020001\u0301\x1c\u200b\u3000"), max_size=150))
 def test_sums_by_character_are_those_of_the_pieces(kind: str, text: str) -> None:
     """What NumPy adds up a character at a time is what the pieces add up to, before every offset of any text."""
