@@ -24,7 +24,7 @@ ORDER = (
     ("store",),
     ("index",),
     ("optimize",),
-    ("ingest",),
+    ("ingest", "reembed"),
     ("query",),
     ("answer",),
     ("evaluate",),

@@ -12,10 +12,10 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipeline.chunk.headings import hash_of, heading_lines
 from pipeline.chunk.tokens import TokenCounter
 from pipeline.types import Block, Chunk, Document, LineIndex
 
-CONTEXT_SEPARATOR = " > "
 CONTEXT_SHARE = 4
 """The heading context may take one part in so many of the budget."""
 
@@ -221,20 +221,14 @@ def _chunk(
 
 
 def _context(title: str, path: tuple[str, ...], costs: _Costs, room: int) -> str:
-    """The heading line that is embedded before the text: outer headings are dropped first."""
-    parts = path if path[:1] == (title,) or not title else (title, *path)
-    while parts:
-        context = CONTEXT_SEPARATOR.join(parts) + "\n"
-        if costs.of_context(context) <= room:
-            return context
-        parts = parts[1:]
-    return ""
+    """The longest heading line for which there is room."""
+    return next(line for line in heading_lines(title, path) if not line or costs.of_context(line) <= room)
 
 
 def _record(document: Document, lines: LineIndex, start: int, end: int, path: tuple[str, ...], context: str) -> Chunk:
     text = document.text[start:end]
     embedded = context + text
-    content_hash = hashlib.blake2b(embedded.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    content_hash = hash_of(embedded)
     place = f"{document.document_id}:{start}:{end}:".encode()
     return Chunk(
         chunk_id=hashlib.blake2b(place + content_hash, digest_size=8).hexdigest(),

@@ -23,6 +23,7 @@ from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
 from pipeline.ingest.report import Failure, IndexProgress, IndexReport
 from pipeline.interrupts import interrupts_deferred
+from pipeline.optimize import optimize
 from pipeline.read import Found, Skipped, discover, read_document
 from pipeline.store import (
     CollectionWriter,
@@ -106,6 +107,7 @@ def index_paths(
         run = _Run(writer, embedder, paths, present, chunk_tokens=chunk_tokens, progress=progress, report=report)
         try:
             run.execute()
+            optimize(writer, thorough=False)
         finally:
             report.seconds = round(time.perf_counter() - started, 3)
     return report

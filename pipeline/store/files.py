@@ -10,6 +10,7 @@ import errno
 import hashlib
 import mmap
 import os
+import shutil
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +167,21 @@ def flushed(path: Path) -> FileRecord:
         finally:
             os.close(descriptor)
     return FileRecord(name=path.name, bytes=file_status(path).st_size, sha256=sha256_of(path))
+
+
+def link_file(source: Path, target: Path) -> None:
+    """A second name for a file that never changes, or a flushed copy where the file system has no such thing.
+
+    Raises StorageUnwritable.
+    """
+    with writing(target):
+        try:
+            os.link(source, target)
+        except OSError as error:
+            if error.errno in NO_SPACE:
+                raise
+            shutil.copyfile(source, target)
+            flushed(target)
 
 
 def require_size(path: Path, record: FileRecord) -> os.stat_result:

@@ -47,6 +47,11 @@ class Layout:
         return self.root / "lock"
 
     @property
+    def staging(self) -> Layout:
+        """Where the collection is drawn up anew with another model, before it takes the place of what there is."""
+        return Layout(self.root / "staging")
+
+    @property
     def verified(self) -> Path:
         return self.root / "verified"
 

@@ -10,11 +10,19 @@ from pipeline.store.layout import Layout
 from pipeline.store.lock import WriterLock
 
 
-def remove_collection(layout: Layout) -> None:
-    """The manifests go first, so that a removal that is cut short leaves no half collection.
+def remove_content(layout: Layout) -> None:
+    """Removes all but the lock, manifests first, so that a removal that is cut short leaves no half collection."""
+    for manifest in sorted(layout.root.glob("manifest-*.json")):
+        manifest.unlink()
+    for path in layout.root.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != layout.lock:
+            path.unlink()
 
-    Raises CollectionNotFound, CollectionLocked or StorageUnwritable.
-    """
+
+def remove_collection(layout: Layout) -> None:
+    """Raises CollectionNotFound, CollectionLocked or StorageUnwritable."""
     if not layout.root.is_dir():
         raise CollectionNotFound(
             f"there is no collection {layout.name!r}", hint="see what there is: pipeline collections list"
@@ -22,8 +30,7 @@ def remove_collection(layout: Layout) -> None:
     lock = WriterLock(layout.lock)
     try:
         with writing(layout.root):
-            for manifest in sorted(layout.root.glob("manifest-*.json")):
-                manifest.unlink()
+            remove_content(layout)
             shutil.rmtree(layout.root)
     finally:
         lock.release()

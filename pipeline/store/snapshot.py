@@ -98,7 +98,8 @@ class Snapshot:
             raise ModelMismatch(
                 f"collection {self.name!r} was built with model {recorded.name!r} "
                 f"({recorded.dimension} dimensions), not {model!r}",
-                hint=f"leave out --model, or index into a new collection: pipeline index PATH -c NAME --model {model}",
+                hint=f"leave out --model, or index into a new collection (-c NAME), "
+                f"or move this one: pipeline collections re-embed {self.name} --model {model}",
             )
 
     def require_identity(self, identity: ModelIdentity) -> None:
@@ -118,7 +119,8 @@ class Snapshot:
             raise ModelMismatch(
                 f"model {recorded.name!r} on this server is not the one that collection {self.name!r} was built with "
                 f"(digest {identity.digest[:12]}, was {recorded.digest[:12]})",
-                hint="use the server it was built with, or index the documents into a new collection (-c NAME)",
+                hint="use the server it was built with, or move the collection to the model as it is now: "
+                f"pipeline collections re-embed {self.name} --model {recorded.name}",
             )
         for kind in ("query_prefix", "document_prefix"):
             was, now = getattr(recorded, kind), getattr(identity, kind)
@@ -126,7 +128,8 @@ class Snapshot:
                 raise ModelMismatch(
                     f"collection {self.name!r} was built with the {kind.replace('_', ' ')} {was!r} "
                     f"for model {recorded.name!r}, which now has {now!r}",
-                    hint="use the release and settings it was built with, or index into a new collection (-c NAME)",
+                    hint="use the release and settings it was built with, or move the collection: "
+                    f"pipeline collections re-embed {self.name} --model {recorded.name}",
                 )
 
     def documents(self) -> Iterator[StoredDocument]:

@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, PipelineError
-from pipeline.store.builder import SegmentBuilder
-from pipeline.store.files import FileRecord, flushed, make_folder, sync_folder, write_table, writing
+from pipeline.store.builder import SegmentBuilder, segment_in_place
+from pipeline.store.files import FileRecord, flushed, link_file, make_folder, sync_folder, write_table, writing
 from pipeline.store.layout import Layout
 from pipeline.store.lock import WriterLock
 from pipeline.store.manifest import (
@@ -32,6 +32,7 @@ from pipeline.store.manifest import (
 )
 from pipeline.store.merge import merge_segments
 from pipeline.store.passing import PassingVectors
+from pipeline.store.remove import remove_content
 from pipeline.store.segment import DeletedRows, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
@@ -161,6 +162,54 @@ class CollectionWriter:
             if segments == old.segments:
                 return self.snapshot
             return self._switch(replace(old, generation=generation, segments=segments, updated=_now()))
+
+    def adopt(self, staged: Snapshot) -> Snapshot:
+        """Puts the content of another collection, with its model, in the place of this one's, in one step.
+
+        Its files are linked, or copied where the file system has no links: they stay where they are too. Raises
+        CorruptCollection or StorageUnwritable, and leaves the collection as it was.
+        """
+        assert self.snapshot is not None
+        generation = self.snapshot.manifest.generation + 1
+        with self._going_back_on_failure():
+            segments = tuple(
+                self._linked(staged.layout, item, generation, number)
+                for number, item in enumerate(staged.manifest.segments, start=1)
+            )
+            snapshot = self._switch(
+                replace(
+                    self.snapshot.manifest,
+                    generation=generation,
+                    model=staged.manifest.model,
+                    segments=segments,
+                    touched=None,
+                    updated=_now(),
+                    written_by=f"pipeline {VERSION}",
+                )
+            )
+        self._remove_leftovers()
+        return snapshot
+
+    def _linked(self, source: Layout, record: SegmentRecord, generation: int, number: int) -> SegmentRecord:
+        """A segment of another collection, in this one. Files that belong to a generation get this one's."""
+        segment_id = self.layout.segment_id(generation, number)
+        deleted = record.deleted and replace(record.deleted, name=self.layout.deleted(segment_id, generation).name)
+        with segment_in_place(self.layout, segment_id) as folder:
+            for file in record.files:
+                link_file(source.segment(record.id) / file.name, folder / file.name)
+            if record.deleted and deleted:
+                link_file(source.segment(record.id) / record.deleted.name, folder / deleted.name)
+        return replace(record, id=segment_id, deleted=deleted, index=None)
+
+    def clear(self) -> None:
+        """Removes everything; the lock is held until `close`, and a new collection may be created meanwhile.
+
+        Raises StorageUnwritable.
+        """
+        with writing(self.layout.root):
+            remove_content(self.layout)
+        self.snapshot = None
+        make_folder(self.layout.segments)
 
     def _indexed(self, record: SegmentRecord, build_index: IndexBuilder, generation: int) -> SegmentRecord:
         assert self.snapshot is not None

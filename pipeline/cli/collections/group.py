@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.collections.optimize import optimize
+from pipeline.cli.collections.re_embed import re_embed_command
 from pipeline.cli.collections.remove import remove
 from pipeline.cli.collections.show import list_collections, show
 from pipeline.cli.collections.verify import verify
@@ -15,5 +16,5 @@ def collections() -> None:
     """Look after collections."""
 
 
-for command in (list_collections, show, verify, optimize, remove):
+for command in (list_collections, show, verify, optimize, re_embed_command, remove):
     collections.add_command(command)
