@@ -244,7 +244,7 @@ class _Run:
             return None
         if cut.blank:
             self.skipped["empty module"] += 1
-        vectors = [self._known_vector(chunk.content_hash) for chunk in cut.chunks]
+        vectors = self._known_vectors([chunk.content_hash for chunk in cut.chunks])
         missing = sum(vector is None for vector in vectors)
         self.report.chunks.reused += len(cut.chunks) - missing
         row = DocumentRow(
@@ -286,10 +286,12 @@ class _Run:
         self.settings, self.counter = settings, counter
         return settings, counter
 
-    def _known_vector(self, content_hash: bytes) -> NDArray[np.float32] | None:
-        if self.builder is not None and (vector := self.builder.vector_of(content_hash)) is not None:
-            return vector
-        return self.writer.snapshot.vectors_of([content_hash]).get(content_hash) if self.writer.snapshot else None
+    def _known_vectors(self, hashes: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
+        """The vectors that there are for texts with these hashes."""
+        found = {digest: self.builder.vector_of(digest) for digest in hashes} if self.builder is not None else {}
+        if self.writer.snapshot is not None:
+            found |= self.writer.snapshot.vectors_of([digest for digest in hashes if found.get(digest) is None])
+        return [found.get(digest) for digest in hashes]
 
     def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):
