@@ -100,6 +100,11 @@ class AsyncClient:
         return tuple(address.base_url for address in self._session.addresses)
 
     @property
+    def per_host(self) -> int | None:
+        """How many embed requests this client has in flight on a host at most; None: as many as are made."""
+        return self._session.per_host
+
+    @property
     def requests_sent(self) -> int:
         """How many requests this client has made, retries included."""
         return self._session.requests_sent

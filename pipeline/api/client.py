@@ -40,6 +40,7 @@ from pipeline.api.session import (
     StreamReader,
     cannot_be_pulled,
     read_reply,
+    require_success,
 )
 from pipeline.api.v1 import V1
 from pipeline.api.wire import error_from_httpx, error_from_status
@@ -119,6 +120,11 @@ class Client:
     def hosts(self) -> tuple[str, ...]:
         """The URLs of all hosts."""
         return tuple(address.base_url for address in self._session.addresses)
+
+    @property
+    def per_host(self) -> int | None:
+        """How many embed requests this client has in flight on a host at most; None: as many as are made."""
+        return self._session.per_host
 
     @property
     def requests_sent(self) -> int:
@@ -279,12 +285,18 @@ class Client:
             host = -1
             try:
                 with self._asking(attempts) as host:
-                    if self._agrees(host, call):
-                        return self._once(host, call)
+                    reply = self._sent(host, call) if self._agrees(host, call) else None
+                if reply is not None:
+                    # The host is free meanwhile: large replies take a while to read.
+                    return read_reply(call, reply, self._session.describe(host, call.method, call.path))
             except PipelineError as error:
                 time.sleep(self._after(error, attempts, host))
 
     def _once(self, host: int, call: Call[Reply]) -> Reply:
+        return read_reply(call, self._sent(host, call), self._session.describe(host, call.method, call.path))
+
+    def _sent(self, host: int, call: Call[Any]) -> httpx.Response:
+        """The reply as it came, unless it stands for an error."""
         request = self._session.describe(host, call.method, call.path)
         self._session.counted()
         try:
@@ -293,7 +305,8 @@ class Client:
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise error_from_httpx(error, request) from error
-        return read_reply(call, reply, request)
+        require_success(reply, request)
+        return reply
 
     def _stream(self, call: StreamCall[Reply]) -> Generator[Reply]:
         attempts = Attempts(self._session, model=call.model)

@@ -53,6 +53,7 @@ class Session:
         for address in self.addresses:
             _check_url(address.base_url)
         self.retry = retry or RetryPolicy()
+        self.per_host = per_host
         self.fleet = Fleet(len(self.addresses), per_host=per_host)
         self.on_pull = on_pull
         self._on_retry = on_retry
@@ -219,10 +220,15 @@ def cannot_be_pulled(model: str, missing: PipelineError, error: StatusError) -> 
     )
 
 
-def read_reply(call: Call[Reply], reply: httpx.Response, request: str) -> Reply:
-    """The record that a reply holds, or the error that it stands for."""
+def require_success(reply: httpx.Response, request: str) -> None:
+    """Raises the error that a reply stands for."""
     if not 200 <= reply.status_code < 300:
         raise error_from_status(reply.status_code, reply.headers, reply.content, request)
+
+
+def read_reply(call: Call[Reply], reply: httpx.Response, request: str) -> Reply:
+    """The record that a reply holds, or the error that it stands for."""
+    require_success(reply, request)
     with naming_request(request):
         return call.parse(reply.content)
 

@@ -41,6 +41,16 @@ logger = logging.getLogger(__name__)
 BLAMES_THE_TEXT = (BadRequest, ServerError, BadVector, BadReply)
 """Errors that one text of a batch can cause for all: such a batch is halved until the text is known."""
 
+SPARE_WORKERS = 2
+"""Workers beyond the requests in flight: they write the next request and read the last reply while the server works."""
+
+FIRST_SHARE = 8
+FIRST_TEXTS = 4
+"""The first requests hold one part in so many of a batch, so that a run that is stopped early has something to keep.
+
+They hold not less than so many texts.
+"""
+
 HOPELESS_AFTER = 16
 """Texts that fail one by one with no success in between before the server, not the texts, is held to blame."""
 
@@ -117,6 +127,7 @@ class Embedder:
     ) -> Generator[Outcome]:
         """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time and host, in order.
 
+        The first requests are smaller.
         Chunks come out in the order in which they went in: runs of them with their vectors, and single ones that
         failed by their own fault. Any other error (server gone, wrong dimension) is raised. Close the generator to
         stop early; what was embedded but had not come out yet is then in `unclaimed`, by batch.
@@ -125,7 +136,7 @@ class Embedder:
             ordered_map(
                 lambda batch: self._embed_group(batch.chunks),
                 self._batches(chunks),
-                workers=self.concurrency * len(self._client().hosts),
+                workers=self._workers,
                 unclaimed=unclaimed,
             )
         ) as batches:
@@ -136,12 +147,24 @@ class Embedder:
         """As `embed_chunks`, for a few chunks in one request made now."""
         return self._embed_group(tuple(chunks))
 
+    @property
+    def _workers(self) -> int:
+        client = self._client()
+        # Only where the client itself sees to it that no more requests are in flight than asked for.
+        limited = client.per_host is not None and client.per_host <= self.concurrency
+        return (self.concurrency + (SPARE_WORKERS if limited else 0)) * len(client.hosts)
+
     def _batches(self, chunks: Iterable[Chunk]) -> Iterator[Batch]:
         source = iter(chunks)
         number = 0
-        while group := tuple(islice(source, self.batch_size)):
+        while group := tuple(islice(source, self._size_of(number))):
             yield Batch(number=number, chunks=group)
             number += 1
+
+    def _size_of(self, number: int) -> int:
+        """Texts in a batch: the first ones are small, and each round of requests takes twice as many."""
+        first = max(FIRST_TEXTS, self.batch_size // FIRST_SHARE)
+        return min(self.batch_size, first * 2 ** min(FIRST_SHARE, number // self.concurrency))
 
     def _embed_group(self, chunks: tuple[Chunk, ...]) -> list[Outcome]:
         prefix = self.identity.document_prefix

@@ -65,15 +65,31 @@ def embed_all(embedder: Embedder, given: list[Chunk]) -> tuple[dict[str, np.ndar
 
 
 def test_each_text_gets_its_own_vector_in_batches(client: Client, behaviour: Behaviour) -> None:
-    """100 texts in batches of 8 make 13 requests, at most 4 at once, and every vector belongs to its text."""
+    """100 texts in batches of 8, the first four of half the size, at most 4 at once; each vector belongs to its text."""
     behaviour.delay = 0.01
     vectors, failed = embed_all(embedder_of(client, batch_size=8, concurrency=4), chunks(100))
     assert not failed
     assert len(vectors) == 100
     for text, vector in vectors.items():
         np.testing.assert_allclose(vector, vector_of(text, 384), atol=1e-6)
-    assert behaviour.count("/api/embed") == 13
+    assert sorted(behaviour.batches) == [4] * 5 + [8] * 10
     assert 1 < behaviour.most_in_flight <= 4
+
+
+def test_first_requests_are_small(client: Client, behaviour: Behaviour) -> None:
+    """Each round of requests takes twice as many texts as the one before it, up to the size of a batch."""
+    vectors, _ = embed_all(embedder_of(client, batch_size=32, concurrency=1), chunks(100))
+    assert len(vectors) == 100
+    assert behaviour.batches == [4, 8, 16, 32, 32, 8]
+
+
+def test_spare_workers_do_not_ask_for_more_at_once(client: Client, behaviour: Behaviour) -> None:
+    """With a client that limits the requests in flight there are more workers, and as many requests as without."""
+    behaviour.delay = 0.02
+    with Client(client.base_url, retry=QUICK, per_host=2) as limited:
+        vectors, _ = embed_all(embedder_of(limited, batch_size=4, concurrency=2), chunks(60))
+    assert len(vectors) == 60
+    assert behaviour.most_in_flight == 2
 
 
 @pytest.mark.parametrize(
@@ -122,8 +138,8 @@ def test_known_model_of_another_dimension_is_refused(client: Client, behaviour: 
 def test_busy_server_is_asked_again(client: Client, behaviour: Behaviour) -> None:
     """Two 503 replies cost two more requests and nothing else."""
     behaviour.busy = 2
-    vectors, failed = embed_all(embedder_of(client, concurrency=1), chunks(5))
-    assert len(vectors) == 5
+    vectors, failed = embed_all(embedder_of(client, concurrency=1), chunks(4))
+    assert len(vectors) == 4
     assert not failed
     assert behaviour.count("/api/embed") == 3
 
