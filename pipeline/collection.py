@@ -1,6 +1,6 @@
-"""A collection as a library user holds it: index, search, ask. No logic of its own: each method runs a stage.
+"""A collection as a library user holds it: index, search, ask, export, import. No logic of its own: each method runs a stage.
 
-In: a name and settings. Out: reports, hits, answers.
+In: a name and settings. Out: reports, hits, answers, files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound
+from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
 from pipeline.query import search as search_snapshot
 from pipeline.store import Layout, Snapshot, require_collection
@@ -130,6 +131,18 @@ class Collection:
             if self.config.chat_model is not None:
                 raise
             return answer_extractively(self.embedder, question, hits)
+
+    def export(
+        self, output: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
+    ) -> ExportReport:
+        """Writes all passages with their vectors to a file; see `pipeline.exchange.export_collection`."""
+        return export_collection(self.snapshot, Path(output), format=format, overwrite=overwrite)
+
+    def import_vectors(
+        self, path: str | os.PathLike[str], *, format: str | None = None, columns: Columns | None = None
+    ) -> ImportReport:
+        """Takes passages with vectors of this collection's model from a file; see `pipeline.exchange.import_vectors`."""
+        return import_vectors(self.layout, Path(path), model=self.config.model, format=format, columns=columns)
 
     @property
     def embedder(self) -> Embedder:

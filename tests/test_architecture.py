@@ -24,7 +24,7 @@ ORDER = (
     ("store",),
     ("index",),
     ("optimize",),
-    ("ingest", "reembed"),
+    ("ingest", "reembed", "exchange"),
     ("query",),
     ("answer",),
     ("evaluate",),
