@@ -1,4 +1,4 @@
-"""A collection as a library user holds it: index, search, ask, export, import. No logic of its own: each method runs a stage.
+"""A collection as a library user holds it: index, search, ask, to and from files. No logic of its own.
 
 In: a name and settings. Out: reports, hits, answers, files.
 """
@@ -141,7 +141,7 @@ class Collection:
     def import_vectors(
         self, path: str | os.PathLike[str], *, format: str | None = None, columns: Columns | None = None
     ) -> ImportReport:
-        """Takes passages with vectors of this collection's model from a file; see `pipeline.exchange.import_vectors`."""
+        """Takes passages with vectors of the same model from a file; see `pipeline.exchange.import_vectors`."""
         return import_vectors(self.layout, Path(path), model=self.config.model, format=format, columns=columns)
 
     @property

@@ -54,8 +54,11 @@ class Columns:
 
     def read(self, names: Collection[str], *, with_facts: bool) -> list[str]:
         """Those of `names` that are read beside the vectors."""
-        others = [name for name in (*OF_DOCUMENT, *OF_PASSAGE) if with_facts or name not in ONLY_WITH_FACTS]
-        wanted = {self.text, self.path_in(names), *others} - {self.vector}
+        path = self.path_in(names)
+        # Without paths there are no documents that these columns could describe.
+        others = OF_PASSAGE if path is None else (*OF_DOCUMENT, *OF_PASSAGE)
+        wanted = {name for name in others if with_facts or name not in ONLY_WITH_FACTS}
+        wanted = (wanted | {self.text, path}) - {self.vector}
         return [name for name in names if name in wanted]
 
 
