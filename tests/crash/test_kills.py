@@ -1,0 +1,31 @@
+"""SIGKILL at random moments: what was committed is there and correct, readers see no trace of it, nothing is done twice.
+
+A few kills in every run of the tests, five hundred among the slow ones. Moments are drawn from a seed and logged.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.crash.kills import Campaign, kill_many, reader_on, require_as_undisturbed, site_at
+
+QUICK, MANY = 6, 500
+SEED = int(os.environ.get("PIPELINE_CRASH_SEED", "20261124"))
+
+
+def disturb(folder: Path, campaign: Campaign, kills: int) -> None:
+    with site_at(folder, SEED) as site, reader_on(site) as end_reader:
+        tally = kill_many(site, campaign, kills, print)
+        read = end_reader()
+        print(tally, read)
+        require_as_undisturbed(site, campaign.model)
+    assert tally.kills == kills
+    assert read["states"] > kills
+    assert read["searches"] > 0
+
+
+@pytest.mark.parametrize("kills", [QUICK, pytest.param(MANY, marks=pytest.mark.slow)])
+def test_killed_index_loses_nothing_that_was_committed(tmp_path: Path, kills: int) -> None:
+    """Index, killed over and over while documents come, change and go."""
+    disturb(tmp_path, Campaign(), kills)
