@@ -82,7 +82,6 @@ def serve(output: Path) -> None:
     import faiss
     import httpx
     import numpy
-    import pipeline.optimize
     import pyarrow.compute
     import pyarrow.ipc
     import simdjson
@@ -90,11 +89,12 @@ def serve(output: Path) -> None:
 
     import pipeline.cli.collections
     import pipeline.cli.index
-    from pipeline import ingest
+    import pipeline.optimize
     from pipeline.cli.main import main
+    from pipeline.ingest import run
 
     del faiss, httpx, numpy, pyarrow, simdjson, tqdm
-    ingest.COMMIT_ROWS = COMMIT_ROWS
+    run.COMMIT_ROWS = COMMIT_ROWS
     pipeline.optimize.WORTH_AN_INDEX = WORTH_AN_INDEX
     output.touch()
     print(0, flush=True)
