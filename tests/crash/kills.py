@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +110,8 @@ class Campaign:
     """Index: the corpus changes once a run has come to its end, and every run goes towards it."""
 
     model = next(iter(MODELS))
+    moments = ("time", "request", "commit", "commit")
+    """What is waited for before a kill, each as likely as the others."""
 
     def prepare(self, site: Site) -> None:
         """Makes work for the next runs, after one has finished."""
@@ -142,6 +144,78 @@ class Campaign:
         return lost
 
 
+class OptimizeCampaign(Campaign):
+    """Optimize: whatever it does to files, the collection says what it said, and no model is asked."""
+
+    moments = ("time", "commit")
+
+    def prepare(self, site: Site) -> None:
+        """Small segments with dead rows, from the commits of another run of indexing."""
+        site.change_corpus()
+        site.commands.run(*site.index_arguments(self.model))
+
+    def arguments(self, site: Site) -> list[str | Path]:
+        return ["collections", "optimize", "notes", "--home", site.home]
+
+    def check_step(self, site: Site, before: State | None, after: State | None) -> None:
+        assert before is not None
+        assert after is not None
+        assert (after.versions, after.model) == (before.versions, before.model)
+        assert after.versions == site.corpus
+
+    def check_end(self, site: Site, after: State | None) -> None:
+        assert after is not None
+        assert after.versions == site.corpus
+        records = Snapshot.open(site.layout).manifest.segments
+        assert len(records) == 1
+        assert records[0].deleted_rows == 0
+
+    def check_requests(self, site: Site, before: State | None, after: State | None) -> int:
+        assert site.seen.requests == 0
+        return 0
+
+
+class ReEmbedCampaign(Campaign):
+    """Re-embed, to and fro between two models: all of the old one's vectors or all of the new one's."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.kills_of_move = 0
+
+    def prepare(self, site: Site) -> None:
+        """Another state of the corpus, under the model that it had last; then a move to the other one is to do."""
+        self.asked.clear()
+        self.kills_of_move = 0
+        site.change_corpus()
+        site.commands.run(*site.index_arguments(self.model))
+        self.model = next(name for name in MODELS if name != self.model)
+
+    def arguments(self, site: Site) -> list[str | Path]:
+        options = ["--batch-size", str(BATCH), "--concurrency", str(CONCURRENCY)]
+        return ["collections", "re-embed", "notes", *site.server_arguments(self.model), *options]
+
+    def check_step(self, site: Site, before: State | None, after: State | None) -> None:
+        assert before is not None
+        assert after is not None
+        assert after.versions == before.versions == site.corpus
+        assert after.model in MODELS
+
+    def check_end(self, site: Site, after: State | None) -> None:
+        assert after is not None
+        assert (after.versions, after.model) == (site.corpus, self.model)
+
+    def check_requests(self, site: Site, before: State | None, after: State | None) -> int:
+        """A move may embed a text again only where a kill has cost its vector."""
+        asked = Counter(text for model, text in site.seen.texts if model == self.model)
+        assert len(asked) == len({text for _, text in site.seen.texts}), "another model was asked"
+        assert max(asked.values(), default=1) == 1, "a text was embedded twice in one run"
+        again = sum(1 for text in asked if self.asked[text])
+        self.asked += asked
+        assert again <= IN_FLIGHT * self.kills_of_move, f"{again} texts again after {self.kills_of_move} kills"
+        self.kills_of_move += 1
+        return again
+
+
 def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], None]) -> Tally:
     """Runs the campaign's command again and again, until so many of its runs have been killed."""
     tally = Tally()
@@ -150,7 +224,7 @@ def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], N
     usual = 0.3
     while tally.kills < kills:
         site.seen.clear()
-        moment, wait = _moment(site, usual)
+        moment, wait = _moment(site, campaign.moments, usual)
         began = time.monotonic()
         process = site.commands.start(*campaign.arguments(site))
         while not site.commands.ended() and not wait():
@@ -185,9 +259,9 @@ def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], N
     return tally
 
 
-def _moment(site: Site, usual: float) -> tuple[str, Callable[[], bool]]:
+def _moment(site: Site, moments: Sequence[str], usual: float) -> tuple[str, Callable[[], bool]]:
     """When to kill: by the clock, at a request, or while something is being committed; and how to tell that it is so."""
-    kind = site.random.choice(["time", "request", "commit", "commit"])
+    kind = site.random.choice(moments)
     if kind == "time":
         end = time.monotonic() + site.random.uniform(0, usual * 1.1)
         return "time", lambda: time.monotonic() >= end

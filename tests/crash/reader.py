@@ -10,6 +10,7 @@ import json
 import random
 import select
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from tests.crash.corpus import expected_chunks, versions_in
 from tests.crash.server import vector_for
 
 K = 5
+PAUSE_SECONDS = 0.005
+"""Between two rounds, so that a machine of few cores gets on with what is to be killed."""
 
 
 @dataclass
@@ -119,6 +122,7 @@ def main() -> None:
     try:
         while not select.select([sys.stdin], [], [], 0)[0]:
             reader.look()
+            time.sleep(PAUSE_SECONDS)
     except BaseException:  # noqa: BLE001 - handed to the tests, which fail with it
         reader.reading.error = traceback.format_exc()
     print(json.dumps(reader.reading.__dict__), flush=True)
