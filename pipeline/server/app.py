@@ -11,7 +11,7 @@ from typing import Self
 
 from pipeline.server import blobs, library
 from pipeline.server.chat import chat
-from pipeline.server.creating import create, push
+from pipeline.server.creating import create
 from pipeline.server.embedding import embed, embeddings
 from pipeline.server.engine import Engine
 from pipeline.server.exchange import Reply, Request, error_reply, text_reply
@@ -19,7 +19,7 @@ from pipeline.server.failures import failure
 from pipeline.server.generate import generate
 from pipeline.server.models import ModelStore
 from pipeline.server.pool import EnginePool, Load
-from pipeline.server.pulling import pull
+from pipeline.server.pulling import pull, push
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
 from pipeline.server.v1 import models as v1_models

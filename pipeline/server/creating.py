@@ -1,7 +1,4 @@
-"""POST /api/create: another model's name or an uploaded GGUF file comes in, with what to change; progress goes out.
-
-POST /api/push is answered too, with what it lacks.
-"""
+"""POST /api/create: another model's name or an uploaded GGUF file comes in, with what to change; progress goes out."""
 
 from __future__ import annotations
 
@@ -30,10 +27,10 @@ from pipeline.server.failures import failure
 from pipeline.server.gguf_header import MAGIC, Header, read_header
 from pipeline.server.models import DIGEST, LAYER_TYPE, ModelStore, configuration
 from pipeline.server.names import parse_name
-from pipeline.server.pulling import pull
+from pipeline.server.progress import Line, progress_reply
+from pipeline.server.pulling import pull_lines
 from pipeline.server.service import Service, check_name
 
-Line = dict[str, Any]
 Layer = dict[str, Any]
 
 _CREATE: dict[str, decode.Check] = {
@@ -56,14 +53,7 @@ _CREATE: dict[str, decode.Check] = {
     "parser": decode.string,
     "requires": decode.string,
 }
-_PUSH: dict[str, decode.Check] = {
-    "model": decode.string,
-    "name": decode.string,
-    "stream": decode.boolean,
-    "insecure": decode.boolean,
-}
 _NOT_HERE = ("adapters", "draft_files", "remote_host", "info")
-_NO_PUSH = "the embedded server cannot push models: push from a real Ollama that serves the same model store"
 _NOT_GGUF = "supplied file was not in GGUF format"
 _NO_MODEL_KINDS = ("adapter", "projector", "mmproj")
 _QUANTIZATIONS = ("F32", "F16", "Q4_K_S", "Q4_K_M", "Q8_0")
@@ -78,35 +68,7 @@ def create(service: Service, request: Request) -> Reply:
     for field in _NOT_HERE:
         if given.get(field):
             raise Refusal(400, f"the embedded server does not support {field!r} in create")
-    return _progress_reply(_create(service, request, name, given), request, given)
-
-
-def push(service: Service, request: Request) -> Reply:
-    """Always ends with an error: there is no registry client yet."""
-    del service
-    given = decode.decode(request.body, "PushRequest", _PUSH)
-    if not (given.get("model") or given.get("name")):
-        raise Refusal(400, "model is required")
-
-    def lines() -> Iterator[Line]:
-        yield {"status": "retrieving manifest"}
-        raise Refusal(500, _NO_PUSH)
-
-    return _progress_reply(lines(), request, given)
-
-
-def _progress_reply(lines: Iterator[Line], request: Request, given: Line) -> Reply:
-    """What fails before the first line fails with a status, the rest inside the stream."""
-    if not given.get("stream", True):
-        *_, last = lines
-        return json_reply(last)
-    first = next(lines)
-    return ndjson_reply(
-        chain([first], lines),
-        cancellation=request.cancellation,
-        describe=lambda error: failure(error)[1],
-        finish=request.cancellation.set,
-    )
+    return progress_reply(_create(service, request, name, given), request, stream=given.get("stream", True))
 
 
 def _create(service: Service, request: Request, name: str, given: Line) -> Iterator[Line]:
@@ -150,20 +112,10 @@ def _base_of_model(
 
 
 def _pulled(service: Service, request: Request, source: str) -> Iterator[Line]:
-    # A cancellation of its own, because the end of that stream is not the end of this one.
-    inner = Cancellation()
-    with request.cancellation.watch(inner.set):
-        reply = pull(service, replace(request, body=encode({"model": source}), cancellation=inner))
-        assert isinstance(reply.body, Stream)
-        try:
-            for line in reply.body:
-                event = json.loads(line)
-                if "error" in event:
-                    raise Refusal(500, event["error"])
-                if event["status"] != "success":
-                    yield event
-        finally:
-            reply.close()
+    for line in pull_lines(service, source, insecure=False, cancellation=request.cancellation):
+        if line["status"] != "success":
+            yield line
+    request.cancellation.check()
 
 
 def _base_of_files(

@@ -184,7 +184,7 @@ class ModelStore:
                 if any(folder.iterdir()):
                     break
                 folder.rmdir()
-            self._remove_unused(mine)
+            self.remove_unused(mine)
 
     def blob_path(self, digest: str) -> Path:
         """Raises ValueError for what is no digest: a manifest must not lead out of the folder."""
@@ -204,6 +204,20 @@ class ModelStore:
         manifest = json.loads(found[1].read_bytes())
         return manifest["layers"], json.loads(self.blob_path(manifest["config"]["digest"]).read_bytes())
 
+    def manifest(self, name: str) -> bytes | None:
+        """The manifest of a stored model as it stands on disk, or None."""
+        found = self._path_of(parse_name(name))
+        return found[1].read_bytes() if found else None
+
+    def install(self, name: str, manifest: bytes) -> set[str]:
+        """Stores a manifest whose blobs are here; what only its forerunner of that name named is returned."""
+        parsed = parse_name(name)
+        found = self._path_of(parsed)
+        before = _digests(found[1]) if found else set[str]()
+        with _writing(self.root):
+            self._write_manifest(found[0] if found else parsed, manifest)
+        return before - self._used()
+
     def add_blob(self, content: bytes) -> tuple[str, bool]:
         """Its digest, and whether it is new here. Raises StorageUnwritable."""
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -216,19 +230,18 @@ class ModelStore:
 
     def write(self, name: str, layers: list[dict[str, Any]], config: Mapping[str, Any]) -> None:
         """Stores a model made of blobs that are here; what only its forerunner of that name used is removed."""
-        parsed = parse_name(name)
-        found = self._path_of(parsed)
-        before = _digests(found[1]) if found else set[str]()
         with _writing(self.root):
             stored = self._add_blob("", json.dumps(dict(config)).encode())
-            manifest = _manifest(stored, layers)
-            self._write_manifest(found[0] if found else parsed, manifest)
-            self._remove_unused(before)
+        self.remove_unused(self.install(name, _manifest(stored, layers)))
 
-    def _remove_unused(self, digests: set[str]) -> None:
-        used = {digest for _, path in self._manifest_paths() for digest in _digests(path)}
-        for digest in digests - used:
-            self.blob_path(digest).unlink(missing_ok=True)
+    def remove_unused(self, digests: set[str]) -> None:
+        """Removes those of the blobs that no manifest names."""
+        with _writing(self.root):
+            for digest in digests - self._used():
+                self.blob_path(digest).unlink(missing_ok=True)
+
+    def _used(self) -> set[str]:
+        return {digest for _, path in self._manifest_paths() for digest in _digests(path)}
 
     def _manifest_paths(self) -> Generator[tuple[ModelName, Path]]:
         for path in sorted(self.manifests.glob("*/*/*/*")):

