@@ -59,6 +59,11 @@ ROUTES_BELOW: dict[str, dict[str, Handler]] = {
 """Paths that end with a name: the handler reads it from the request."""
 
 
+def takes_pieces(method: str, path: str) -> bool:
+    """Whether a request's body may be of any size: it is handed over unread, as `Request.incoming`."""
+    return method == "POST" and path.startswith(blobs.ONE)
+
+
 class App:
     """Thread-safe: `handle` may run in any number of threads. Close it to unload the models."""
 

@@ -76,7 +76,10 @@ class Cancellation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the client sent. Header names are lower case; `path` is decoded and without the query."""
+    """What the client sent. Header names are lower case; `path` is decoded and without the query.
+
+    `incoming` is the body where it is not read yet, piece by piece; `body` is empty then.
+    """
 
     method: str
     path: str
@@ -84,6 +87,14 @@ class Request:
     body: bytes = b""
     query: str = ""
     cancellation: Cancellation = field(default_factory=Cancellation)
+    incoming: Iterator[bytes] | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body, of any size. Raises RequestCanceled if the client goes away before its end."""
+        for piece in self.incoming if self.incoming is not None else (self.body,):
+            self.cancellation.check()
+            yield piece
+        self.cancellation.check()
 
 
 class Stream(Iterator[bytes]):

@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import httpx
 
-from pipeline.server.app import App
-from pipeline.server.exchange import Cancellation, Reply, Request, Stream
+from pipeline.server.app import App, takes_pieces
+from pipeline.server.exchange import Reply, Request, Stream
+from pipeline.server.incoming import from_stream
 
 Result = TypeVar("Result")
 
@@ -40,7 +42,12 @@ class InProcessTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.ReadTimeout when no reply comes in time; the work is cancelled then."""
         limit = _read_limit(request)
-        exchange = _Exchange(self._app, _request(request, request.read(), Cancellation()))
+        if takes_pieces(request.method, request.url.path):
+            assert isinstance(request.stream, httpx.SyncByteStream)
+            prepared = _request(request, b"", iter(request.stream))
+        else:
+            prepared = _request(request, request.read(), None)
+        exchange = _Exchange(self._app, prepared)
         try:
             reply = self._workers.run(exchange.answer, limit)
         except _Late as late:
@@ -68,7 +75,13 @@ class AsyncInProcessTransport(httpx.AsyncBaseTransport):
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(_ASYNC_THREADS)
         limit = _read_limit(request)
-        exchange = _Exchange(self._app, _request(request, await request.aread(), Cancellation()))
+        if takes_pieces(request.method, request.url.path):
+            assert isinstance(request.stream, httpx.AsyncByteStream)
+            pieces = from_stream(aiter(request.stream), anyio.from_thread.run)
+            prepared = _request(request, b"", pieces)
+        else:
+            prepared = _request(request, await request.aread(), None)
+        exchange = _Exchange(self._app, prepared)
         reply: Reply | None = None
         try:
             with anyio.move_on_after(limit):
@@ -197,14 +210,14 @@ def _timed_out(request: httpx.Request) -> httpx.ReadTimeout:
     return httpx.ReadTimeout("the embedded server gave no answer in time", request=request)
 
 
-def _request(request: httpx.Request, body: bytes, cancellation: Cancellation) -> Request:
+def _request(request: httpx.Request, body: bytes, incoming: Iterator[bytes] | None) -> Request:
     return Request(
         method=request.method,
         path=request.url.path,
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
         query=request.url.query.decode("ascii", "replace"),
-        cancellation=cancellation,
+        incoming=incoming,
     )
 
 

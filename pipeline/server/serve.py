@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.errors import MissingExtra, PipelineError
-from pipeline.server.app import App
+from pipeline.server.app import App, takes_pieces
 from pipeline.server.exchange import Cancellation, Reply, Request, Stream, encode, error_reply
 from pipeline.server.guard import Guard, allowed_origins
+from pipeline.server.incoming import Incoming
 from pipeline.server.pool import SHUTTING_DOWN
 
 Scope = dict[str, Any]
@@ -191,11 +192,12 @@ class _Adapter:
             await _send_whole(send, refused, {})
             return
         extra = self._guard.headers(headers)
-        body = await _read_body(receive, headers, self._app.settings.max_body_bytes)
+        cancellation = Cancellation()
+        upload = Incoming(receive, cancellation) if takes_pieces(scope["method"], scope["path"]) else None
+        body = b"" if upload else await _read_body(receive, headers, self._app.settings.max_body_bytes)
         if not isinstance(body, bytes):
             await _send_whole(send, body, {**extra, "connection": "close"})
             return
-        cancellation = Cancellation()
         request = Request(
             method=scope["method"],
             path=scope["path"],
@@ -203,15 +205,17 @@ class _Adapter:
             body=body,
             query=scope["query_string"].decode("latin-1"),
             cancellation=cancellation,
+            incoming=upload,
         )
-        watcher = asyncio.create_task(_watch(receive, cancellation))
+        watcher = asyncio.create_task(_watch(receive, cancellation)) if upload is None else None
         try:
             await self._answer(request, send, extra)
         except BaseException:
             cancellation.set()
             raise
         finally:
-            watcher.cancel()
+            if watcher is not None:
+                watcher.cancel()
 
     async def _answer(self, request: Request, send: Send, extra: dict[str, str]) -> None:
         reply: Reply | None = None

@@ -1,14 +1,18 @@
 """Blobs and the models made of them: what is sent while one is made, and what stands in the store then."""
 
+import asyncio
 import hashlib
 import json
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from pipeline.server import App, InProcessTransport, ModelStore, ServerSettings
+from pipeline.server import App, AsyncInProcessTransport, InProcessTransport, ModelStore, ServerSettings, run_in_thread
 from tests.server.conftest import CHAT, EMBED
 from tests.server.make_model import tiny_gguf
 
@@ -165,20 +169,58 @@ def test_create_from_a_model_that_cannot_be_pulled(own_client: httpx.Client) -> 
     assert "nowhere-at-all" in sent[-1]["error"]
 
 
-def test_push(own_client: httpx.Client) -> None:
-    """An error that says so, in the stream or with a status."""
-    sent = lines(own_client.post("/api/push", json={"model": CHAT}))
-    assert sent[0] == {"status": "retrieving manifest"}
-    assert sent[-1]["error"].startswith("the embedded server cannot push models")
-    assert own_client.post("/api/push", json={"model": CHAT, "stream": False}).status_code == 500
-    assert own_client.post("/api/push", json={}).json() == {"error": "model is required"}
-
-
 def test_blob_over_the_limit(own_store: ModelStore) -> None:
-    """Bodies are held in memory, so the limit for them is that of blobs too."""
-    with App(own_store, ServerSettings(max_body_bytes=4)) as app:
-        client = httpx.Client(transport=InProcessTransport(app), base_url="http://embedded")
-        assert client.post(f"/api/blobs/{digest_of(b'hello')}", content=b"hello").status_code == 413
+    """The limit is for bodies that are held in memory; a blob goes to the disk piece by piece, by socket or not."""
+    content = bytes(range(256)) * 4096
+    digest = digest_of(content)
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, len(content), 1000):
+            yield content[start : start + 1000]
+
+    async def pieces_later() -> AsyncIterator[bytes]:
+        for piece in pieces():
+            yield piece
+
+    async def send_later(app: App) -> int:
+        async with httpx.AsyncClient(transport=AsyncInProcessTransport(app), base_url="http://embedded") as client:
+            return (await client.post(f"/api/blobs/{digest}", content=pieces_later())).status_code
+
+    with App(own_store, ServerSettings(max_body_bytes=100)) as app, run_in_thread(app) as url:
+        with httpx.Client(transport=InProcessTransport(app), base_url="http://embedded") as near, httpx.Client(base_url=url) as far:
+            for client in (near, far):
+                assert client.post(f"/api/blobs/{digest}", content=pieces()).status_code == 201
+                assert own_store.blob_path(digest).read_bytes() == content
+                assert client.post(f"/api/blobs/{digest}", content=pieces()).status_code == 200
+                own_store.blob_path(digest).unlink()
+                assert client.post("/api/create", content=content).status_code == 413
+        assert asyncio.run(send_later(app)) == 201
+        assert own_store.blob_path(digest).read_bytes() == content
+
+
+def test_blob_whose_sender_goes_away(own_store: ModelStore) -> None:
+    """Nothing of it stays, and the server goes on."""
+    content = b"x" * 2**20
+    with App(own_store) as app, run_in_thread(app) as url:
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"POST /api/blobs/{digest_of(content)} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(content)}\r\n\r\n"
+            connection.sendall(head.encode() + content[: 2**19])
+            while not list(own_store.blobs.glob("sha256-????????")):
+                time.sleep(0.01)
+        while list(own_store.blobs.glob("sha256-????????")):
+            time.sleep(0.01)
+        assert not own_store.blob_path(digest_of(content)).exists()
+        assert httpx.get(f"{url}/api/version").status_code == 200
+
+
+def test_blob_for_a_store_that_cannot_be_written_to(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """It is said in the real server's words."""
+    own_store.blobs.rename(own_store.root / "elsewhere")
+    own_store.blobs.write_bytes(b"")
+    reply = own_client.post(f"/api/blobs/{digest_of(b'a')}", content=b"a")
+    assert reply.status_code == 500
+    assert reply.json()["error"].startswith("write ")
 
 
 def test_stored_messages_and_system_prompt_are_read(own_client: httpx.Client) -> None:
