@@ -1,26 +1,34 @@
 """BERT-type embedding models: safetensors with their vocabulary become a GGUF file that llama.cpp loads.
 
-In: `model.safetensors`, `config.json`, `vocab.txt` of a sentence-transformers model with mean pooling. Out: a GGUF
-file, byte for byte the same on every machine. Weight matrices are Q8_0, everything else float32; names of fields and
+In: weights, `config.json` and vocabulary of a sentence-transformers model. Out: a GGUF file, byte for byte the same on
+every machine. Weight matrices are in the precision that is asked for, everything else is float32; names of fields and
 tensors are those that the `gguf` package gives for the architecture `bert`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import EngineError, MissingExtra
+from pipeline.errors import EngineError, MissingExtra, StorageUnwritable
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+LEAST_FREE = 2**20
+"""A disk with fewer bytes left is full."""
 LONGEST_HEADER = 64 * 2**20
-NUMBER_TYPES = {"F32": "<f4", "F16": "<f2", "I64": "<i8"}
+NUMBER_TYPES = {"F32": "<f4", "F16": "<f2", "I64": "<i8", "BF16": "<u2"}
+FILE_TYPES = {"F32": 0, "F16": 1, "Q8_0": 7}
+"""llama.cpp's numbers (llama_ftype in include/llama.h) of what this package can write."""
+NAME_PREFIX = "bert."
 WORD_START = "\u2581"
 
 # llama.cpp's token types (include/llama.h): 1 normal, 2 unknown, 3 control.
@@ -49,12 +57,19 @@ KEPT_IN_FULL = ("position_embd.weight", "token_types.weight")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BertFiles:
-    """The files of a model, and the name that goes into the GGUF file."""
+    """The files of a model, and the name that goes into the GGUF file.
+
+    `shards` are further files of weights; `vocabulary` is a `vocab.txt` or a `tokenizer.json`. `precision` is that of
+    the weight matrices: Q8_0, F16 or F32; `pooling` is "mean" or "cls".
+    """
 
     name: str
     weights: Path
     config: Path
     vocabulary: Path
+    shards: tuple[Path, ...] = ()
+    precision: str = "Q8_0"
+    pooling: str = "mean"
 
 
 def convert_bert(files: BertFiles, target: Path) -> None:
@@ -62,23 +77,27 @@ def convert_bert(files: BertFiles, target: Path) -> None:
 
     Raises:
         EngineError: the files are damaged, or not of a BERT-type model.
+        StorageUnwritable: the disk is full.
         MissingExtra: the `gguf` package is not installed.
     """
     try:
         import gguf  # noqa: PLC0415 - heavy, and only where something is converted
     except ImportError as error:
         raise MissingExtra("The converter's gguf package", extra="embedded") from error
-    try:
+    with converting(files.weights, target, hint="only BERT-type embedding models can be"):
         config = json.loads(files.config.read_bytes())
-        vocabulary = files.vocabulary.read_text(encoding="utf-8").split("\n")
-        tensors = read_safetensors(files.weights)
+        tensors = {
+            name.removeprefix(NAME_PREFIX): values
+            for path in (files.weights, *files.shards)
+            for name, values in read_safetensors(path).items()
+        }
         writer = gguf.GGUFWriter(str(target), "bert")
-        _write_settings(gguf, writer, files.name, config)
-        _write_vocabulary(writer, vocabulary[:-1] if not vocabulary[-1] else vocabulary)
-        for source, name in _tensor_names(int(config["num_hidden_layers"])).items():
-            values = tensors[source].astype("float32")
+        _write_settings(gguf, writer, files, config)
+        _write_vocabulary(writer, _vocabulary(files.vocabulary))
+        kind = gguf.GGMLQuantizationType[files.precision]
+        for source, name in tensor_names(int(config["num_hidden_layers"])).items():
+            values = _floats(tensors[source])
             if values.ndim == 2 and name not in KEPT_IN_FULL:
-                kind = gguf.GGMLQuantizationType.Q8_0
                 writer.add_tensor(name, gguf.quants.quantize(values, kind), raw_dtype=kind)
             else:
                 writer.add_tensor(name, values)
@@ -86,10 +105,21 @@ def convert_bert(files: BertFiles, target: Path) -> None:
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-    except (OSError, AttributeError, KeyError, ValueError, TypeError) as error:
-        raise EngineError(
-            f"{files.weights} cannot be converted: {error!r}", hint="only BERT-type embedding models can be"
-        ) from error
+
+
+@contextlib.contextmanager
+def converting(source: Path, target: Path, *, hint: str) -> Generator[None]:
+    """Damaged files, and a disk that fills up, as the errors that they are."""
+    try:
+        yield
+    except (OSError, AttributeError, LookupError, ValueError, TypeError) as error:
+        # numpy says how much it has written, but not why it was not all.
+        if isinstance(error, OSError) and shutil.disk_usage(target.parent).free < LEAST_FREE:
+            raise StorageUnwritable(
+                f"write {target}: no space left on device",
+                hint="free some space, or choose another place with OLLAMA_MODELS or --home",
+            ) from error
+        raise EngineError(f"{source} cannot be converted: {error!r}", hint=hint) from error
 
 
 def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
@@ -119,8 +149,28 @@ def read_safetensors(path: Path) -> dict[str, NDArray[Any]]:
     return tensors
 
 
-def _write_settings(gguf: Any, writer: Any, name: str, config: dict[str, Any]) -> None:
-    writer.add_name(name)
+def _floats(values: NDArray[Any]) -> NDArray[np.float32]:
+    """As float32. BF16, which numpy lacks, comes as 16 bits: the upper half of a float32."""
+    if values.dtype == "<u2":
+        return (values.astype("<u4") << 16).view("<f4")
+    return values.astype("<f4")
+
+
+def _vocabulary(path: Path) -> list[str]:
+    """The tokens by their numbers."""
+    text = path.read_text(encoding="utf-8")
+    if not text.startswith("{"):
+        return text.removesuffix("\n").split("\n")
+    model = json.loads(text)["model"]
+    if model.get("type", "WordPiece") != "WordPiece":
+        raise ValueError(f"a tokenizer of type {model['type']} is not BERT's")
+    tokens: dict[str, int] = model["vocab"]
+    numbered = {number: token for token, number in tokens.items()}
+    return [numbered[number] for number in range(len(tokens))]
+
+
+def _write_settings(gguf: Any, writer: Any, files: BertFiles, config: dict[str, Any]) -> None:
+    writer.add_name(files.name)
     writer.add_context_length(int(config["max_position_embeddings"]))
     writer.add_embedding_length(int(config["hidden_size"]))
     writer.add_block_count(int(config["num_hidden_layers"]))
@@ -128,8 +178,8 @@ def _write_settings(gguf: Any, writer: Any, name: str, config: dict[str, Any]) -
     writer.add_head_count(int(config["num_attention_heads"]))
     writer.add_layer_norm_eps(float(config["layer_norm_eps"]))
     writer.add_causal_attention(False)
-    writer.add_pooling_type(gguf.PoolingType.MEAN)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_pooling_type(gguf.PoolingType[files.pooling.upper()])
+    writer.add_file_type(FILE_TYPES[files.precision])
     writer.add_token_type_count(int(config["type_vocab_size"]))
 
 
@@ -156,7 +206,7 @@ def _marked(token: str) -> str:
     return token[2:] if token.startswith("##") else WORD_START + token
 
 
-def _tensor_names(layers: int) -> dict[str, str]:
+def tensor_names(layers: int) -> dict[str, str]:
     names = dict(EMBEDDING_TENSORS)
     for layer in range(layers):
         for source, target in LAYER_TENSORS.items():

@@ -12,6 +12,8 @@ import json
 import logging
 import os
 import re
+import shutil
+import tempfile
 import threading
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_TYPE = "application/vnd.ollama.image."
+PARTIAL = "partial"
+"""The folder of what is on its way into the store."""
+SCRATCH_PREFIX = "create-"
 MODEL_FILE_ENDING = ".gguf"
 SAMPLES, SAMPLE_BYTES = 256, 65536
 DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}", re.ASCII)
@@ -227,6 +232,25 @@ class ModelStore:
             self.blobs.mkdir(parents=True, exist_ok=True)
             _write_atomic(self.blob_path(digest), content)
         return digest, True
+
+    def add_file(self, kind: str, path: Path) -> tuple[dict[str, Any], bool]:
+        """Moves a file on the same disk into the store; its layer, and whether it is new here."""
+        with _writing(self.root):
+            self.blobs.mkdir(parents=True, exist_ok=True)
+            before = {place.name for place in self.blobs.iterdir()}
+            layer = self._take_file(kind, path)
+        return layer, self.blob_path(layer["digest"]).name not in before
+
+    @contextlib.contextmanager
+    def scratch(self) -> Generator[Path]:
+        """A folder on the store's disk that is gone afterwards."""
+        with _writing(self.root):
+            (self.root / PARTIAL).mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=self.root / PARTIAL, prefix=SCRATCH_PREFIX))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, name: str, layers: list[dict[str, Any]], config: Mapping[str, Any]) -> None:
         """Stores a model made of blobs that are here; what only its forerunner of that name used is removed."""

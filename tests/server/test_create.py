@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from pipeline.server import App, AsyncInProcessTransport, InProcessTransport, ModelStore, ServerSettings, run_in_thread
+from pipeline.server.convert import tensor_names
+from pipeline.server.gguf_header import read_header
 from tests.server.conftest import CHAT, EMBED
-from tests.server.make_model import tiny_gguf
+from tests.server.make_model import safetensors, tiny_gguf
+from tests.server.test_convert import VOCABULARY, random_tensors
 
 
 def digest_of(content: bytes) -> str:
@@ -140,7 +144,6 @@ def test_create_from_a_file(own_client: httpx.Client, own_store: ModelStore, tmp
         ({"files": {"../a.gguf": "x"}}, 400, "file path must be relative"),
         ({"files": {"a.gguf": ""}}, 400, "invalid digest format"),
         ({"files": {"a": "sha256:" + "0" * 64}}, 400, "unknown type"),
-        ({"files": {"a.safetensors": "x"}}, 400, "the embedded server takes GGUF files only: convert the safetensors first"),
         ({"from": CHAT, "quantize": "q8_0"}, 500, "quantization is only supported for F16, BF16 and F32 models"),
         ({"from": CHAT, "quantize": "q2_K"}, 500, "unsupported quantization type Q2_K - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0"),
         ({"from": CHAT, "template": "{{ .Mine }}"}, 400, "custom templates are not supported: the model's own chat template is used"),
@@ -153,6 +156,137 @@ def test_create_that_is_refused(own_client: httpx.Client, body: dict[str, Any], 
     reply = own_client.post("/api/create", json={"model": "made", **body})
     assert (reply.status_code, reply.json()) == (status, {"error": message})
     assert "made:latest" not in own_client.get("/api/tags").text
+
+
+def folder_of(store: ModelStore, folder: Path) -> dict[str, Path]:
+    """The embedding model's file as its authors would publish it: the numbers are those of the GGUF file, in float32."""
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+
+    model = store.find(EMBED)
+    assert model is not None
+    reader = GGUFReader(model.model_path)
+    sources = {name: source for source, name in tensor_names(6).items()}
+    tensors = {sources[tensor.name]: dequantize(tensor.data, tensor.tensor_type) for tensor in reader.tensors}
+    kinds = reader.fields["tokenizer.ggml.token_type"].contents()
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    words = [
+        token if kind != 1 or (token.startswith("[") and token.endswith("]") and len(token) > 2)
+        else token[1:] if token.startswith("\u2581") else f"##{token}"
+        for token, kind in zip(tokens, kinds, strict=True)
+    ]  # fmt: skip
+    config = {
+        "architectures": ["BertModel"], "hidden_act": "gelu", "max_position_embeddings": 512, "hidden_size": 384,
+        "num_hidden_layers": 6, "intermediate_size": 1536, "num_attention_heads": 12, "layer_norm_eps": 1e-12,
+        "type_vocab_size": 2,
+    }  # fmt: skip
+    pooling = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+    modules = [{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]
+    tokenizer = {"model": {"type": "WordPiece", "vocab": {word: number for number, word in enumerate(words)}}}
+    half = len(tensors) // 2
+    safetensors(folder / "one", dict(list(tensors.items())[:half]))
+    safetensors(folder / "two", dict(list(tensors.items())[half:]))
+    texts = {"config.json": config, "modules.json": modules, "1_Pooling/config.json": pooling, "tokenizer.json": tokenizer}
+    for number, (name, content) in enumerate(texts.items()):
+        (folder / str(number)).write_text(json.dumps(content), "utf-8")
+    return {
+        "model-00001-of-00002.safetensors": folder / "one",
+        "model-00002-of-00002.safetensors": folder / "two",
+        **{name: folder / str(number) for number, name in enumerate(texts)},
+    }
+
+
+def cosines(client: httpx.Client, one: str, two: str) -> list[float]:
+    texts = ["A cat sleeps.", "How large is the sea?", "The quick brown fox, naïve and 27.", "x"]
+    rows = [client.post("/api/embed", json={"model": model, "input": texts}).json()["embeddings"] for model in (one, two)]
+    return (np.array(rows[0]) * np.array(rows[1])).sum(axis=1).tolist()
+
+
+def test_create_from_safetensors(own_client: httpx.Client, own_store: ModelStore, tmp_path: Path) -> None:
+    """A folder in two shards gives the vectors of the model's known good file, in every precision."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    files = {name: upload(own_client, path.read_bytes()) for name, path in folder_of(own_store, folder).items()}
+    sent = [line["status"] for line in lines(own_client.post("/api/create", json={"model": "made", "files": files}))]
+    made = own_store.find("made")
+    assert made is not None
+    assert sent == [
+        "converting model", f"creating new layer {made.model_path.name.replace('-', ':')}", "writing manifest", "success",
+    ]  # fmt: skip
+    assert (made.details.family, made.details.quantization_level) == ("bert", "F16")
+    assert min(cosines(own_client, EMBED, "made")) > 0.999
+    assert own_client.post("/api/show", json={"model": "made"}).json()["capabilities"] == ["embedding"]
+
+    small = {"model": "small", "files": files, "quantize": "q8_0"}
+    sent = [line["status"] for line in lines(own_client.post("/api/create", json=small))]
+    assert list(dict.fromkeys(sent))[:3] == ["converting model", "quantizing F16 model to Q8_0", "verifying conversion"]
+    shown = own_client.post("/api/show", json={"model": "small"}).json()
+    assert shown["details"]["quantization_level"] == "Q8_0"
+    assert min(cosines(own_client, EMBED, "small")) > 0.999
+    assert list((own_store.root / "partial").iterdir()) == []
+
+
+def test_quantize_a_stored_model(own_client: httpx.Client, own_store: ModelStore, tmp_path: Path) -> None:
+    """The new model has fewer bits, the old one is as it was; a precision that cannot be made is refused."""
+    content = tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    digest = upload(own_client, content)
+    own_client.post("/api/create", json={"model": "tiny", "files": {"tiny.gguf": digest}})
+    sent = lines(own_client.post("/api/create", json={"model": "tinier", "from": "tiny", "quantize": "Q8_0"}))
+    assert sent[0] == {
+        "status": "quantizing F16 model to Q8_0", "digest": "0000000000000000000", "total": len(content), "completed": 512,
+    }  # fmt: skip
+    tinier, tiny = own_store.find("tinier"), own_store.find("tiny")
+    assert tinier is not None
+    assert tiny is not None
+    assert (tinier.details.quantization_level, tinier.parent) == ("Q8_0", "tiny:latest")
+    assert tiny.model_path.read_bytes() == content
+    before, after = read_header(tiny.model_path).metadata, read_header(tinier.model_path).metadata
+    new = {"general.file_type": 7, "general.quantization_version": 2}
+    assert {**before, **new} == after
+    reply = own_client.post("/api/create", json={"model": "t", "from": "tiny", "quantize": "Q4_K_M"})
+    assert (reply.status_code, reply.json()["error"]) == (
+        400, "the embedded server quantizes to F32, F16, Q8_0 only: upload a file that is Q4_K_M already",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", None, "open config.json: file does not exist"),
+        ("config.json", "{", "parse config.json: "),
+        ("config.json", "{}", "unknown architecture"),
+        ("config.json", '{"architectures": ["LlamaForCausalLM"]}', 'unsupported architecture "LlamaForCausalLM"'),
+        ("config.json", '{"architectures": ["BertModel"], "hidden_act": "relu"}', 'unsupported activation "relu"'),
+        ("config.json", '{"architectures": ["BertModel"], "position_embedding_type": "relative_key"}', 'unsupported positions "relative_key"'),
+        ("tokenizer.json", None, "unknown tokenizer format"),
+        ("tokenizer.json", '{"model": {"type": "BPE", "vocab": {}}}', "cannot be converted: ValueError('a tokenizer of type BPE is not BERT"),
+        ("tokenizer_config.json", '{"do_lower_case": false}', "unsupported tokenizer: "),
+        ("1_Pooling/config.json", None, "open 1_Pooling/config.json: file does not exist"),
+        ("1_Pooling/config.json", '{"pooling_mode_max_tokens": true}', "unsupported pooling pooling_mode_max_tokens"),
+        ("model-00001-of-00002.safetensors", "short", "cannot be converted: "),
+    ],
+)  # fmt: skip
+def test_folder_that_is_refused(own_client: httpx.Client, tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    """What is missing, damaged or of a kind that would be read wrongly is named; no model is made."""
+    config = {
+        "architectures": ["BertModel"], "max_position_embeddings": 16, "hidden_size": 32, "num_hidden_layers": 2,
+        "intermediate_size": 64, "num_attention_heads": 4, "layer_norm_eps": 1e-12, "type_vocab_size": 2,
+    }  # fmt: skip
+    tokenizer = {"model": {"type": "WordPiece", "vocab": {word: number for number, word in enumerate(VOCABULARY)}}}
+    texts: dict[str, str | None] = {
+        "config.json": json.dumps(config),
+        "tokenizer.json": json.dumps(tokenizer),
+        "modules.json": json.dumps([{"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]),
+        "1_Pooling/config.json": json.dumps({"pooling_mode_cls_token": True}),
+        name: content,
+    }
+    files = {name: upload(own_client, text.encode()) for name, text in texts.items() if text is not None}
+    if name not in files or not name.endswith("safetensors"):
+        weights = safetensors(tmp_path / "weights", random_tensors()).read_bytes()
+        files["model-00001-of-00002.safetensors"] = upload(own_client, weights)
+    reply = own_client.post("/api/create", json={"model": "made", "files": files})
+    assert message in lines(reply)[-1]["error"]
+    assert own_client.post("/api/show", json={"model": "made"}).status_code == 404
 
 
 def test_create_from_what_is_no_model(own_client: httpx.Client) -> None:
