@@ -37,7 +37,7 @@ class Behaviour:
     dimension: int = 384
     digest: str = "d" * 64
     present: bool = True
-    can_pull: bool = True
+    cannot_pull: str = ""
     poison: dict[str, str] = field(default_factory=dict)
     longest: int | None = None
     busy: int = 0
@@ -112,8 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         }
 
     def pull(self) -> None:
-        if not self.behaviour.can_pull:
-            self.reply(500, {"error": "pull model manifest: file does not exist"})
+        if self.behaviour.cannot_pull:
+            self.reply(500, {"error": self.behaviour.cannot_pull})
             return
         self.behaviour.present = True
         lines = [{"status": "pulling manifest"}, {"status": "success"}]

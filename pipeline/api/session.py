@@ -209,7 +209,7 @@ class Attempts:
         return delay
 
 
-def cannot_be_pulled(model: str, missing: PipelineError, error: StatusError) -> ModelNotFound:
+def cannot_be_pulled(model: str, missing: PipelineError, error: ModelNotFound) -> ModelNotFound:
     """The error for a model that the server lacks and that its registry does not give either."""
     return ModelNotFound(
         f"model {model!r} is not on the server and cannot be pulled: {error.server_text}",

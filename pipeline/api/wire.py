@@ -27,6 +27,7 @@ from pipeline.errors import (
 )
 
 SHOWN_TEXT = 300
+NOT_IN_REGISTRY = "pull model manifest: file does not exist"
 TOO_LONG = (
     "input length exceeds",
     "exceeds the context length",
@@ -123,7 +124,7 @@ def error_from_status(status: int, headers: Mapping[str, str], body: bytes, requ
     kind: type[StatusError] = BadRequest
     if any(phrase in lowered for phrase in TOO_LONG):
         kind, hint = InputTooLong, "shorten the text, or raise num_ctx where the model allows it"
-    elif "model" in lowered and ("not found" in lowered or "file does not exist" in lowered) and status in (200, 404):
+    elif NOT_IN_REGISTRY in lowered or ("model" in lowered and "not found" in lowered and status in (200, 404)):
         kind, hint = ModelNotFound, f"pipeline models pull {_quoted_name(text) or 'NAME'}"
     elif "does not support" in lowered and status in (400, 501):
         kind, hint = NotSupported, "name a model that can: pipeline models list"

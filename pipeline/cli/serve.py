@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from pipeline.api import parse_host
@@ -19,6 +21,7 @@ def serve(config: Config, as_json: bool) -> int:
 
     It listens on the loopback address unless told otherwise. Models are kept in OLLAMA_MODELS, or below --home.
     """
+    from pipeline.server import pruning  # noqa: PLC0415 - heavy
     from pipeline.server import serve as serve_app  # noqa: PLC0415 - heavy
 
     def ready(url: str) -> None:
@@ -32,6 +35,8 @@ def serve(config: Config, as_json: bool) -> int:
     address = parse_host(config.host or "")
     app = embedded_app(config)
     try:
+        if pruning.is_wanted(os.environ):
+            app.prune()
         serve_app(app, address.host, address.port, ready=ready, stopping=stopping)
     finally:
         app.close()

@@ -19,6 +19,7 @@ from pipeline.server.failures import failure
 from pipeline.server.generate import generate
 from pipeline.server.models import ModelStore
 from pipeline.server.pool import EnginePool, Load
+from pipeline.server.pruning import prune
 from pipeline.server.pulling import pull, push
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
@@ -87,6 +88,10 @@ class App:
             return handler(self._service, request)
         except Exception as error:  # noqa: BLE001  the edge: whatever happens, the client gets an answer
             return _error_reply(error)
+
+    def prune(self) -> None:
+        """Removes what the store no longer needs."""
+        prune(self._service.store)
 
     def close(self) -> None:
         self._pool.close()

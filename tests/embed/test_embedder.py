@@ -186,9 +186,17 @@ def test_missing_model_without_pull_is_an_error(client: Client, behaviour: Behav
 
 def test_model_that_cannot_be_pulled_gives_the_servers_reason(client: Client, behaviour: Behaviour) -> None:
     """The error says that the model is missing and why it could not be pulled."""
-    behaviour.present, behaviour.can_pull = False, False
+    behaviour.present, behaviour.cannot_pull = False, "pull model manifest: file does not exist"
     with pytest.raises(ModelNotFound, match="cannot be pulled: pull model manifest: file does not exist"):
         embed_all(embedder_of(client), chunks(1))
+
+
+def test_pull_that_fails_for_another_reason_is_not_a_missing_model(client: Client, behaviour: Behaviour) -> None:
+    """A disk that is full comes out as what it is."""
+    behaviour.present, behaviour.cannot_pull = False, "write /models/blobs/x: no space left on device"
+    with pytest.raises(ServerError, match="no space left on device") as caught:
+        embed_all(embedder_of(client), chunks(1))
+    assert not isinstance(caught.value, ModelNotFound)
 
 
 def test_query_too_long_is_the_users_mistake(client: Client, behaviour: Behaviour) -> None:

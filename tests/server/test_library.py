@@ -1,9 +1,11 @@
 """The management endpoints."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 
 import httpx
+import pytest
 
 from pipeline.server import ModelStore
 from pipeline.version import VERSION
@@ -117,15 +119,19 @@ def test_pull_of_a_model_that_is_here(client: httpx.Client) -> None:
     assert client.post("/api/pull", json={"model": EMBED, "stream": False}).json() == {"status": "success"}
 
 
-def test_pull_of_an_unknown_model(client: httpx.Client) -> None:
-    """A line with an error in the stream, a 500 without one, as the real server does."""
+def test_pull_of_an_unknown_model(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked of Ollama's registry; where that cannot be reached, the error says so and what there is without it."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with client.stream("POST", "/api/pull", json={"model": "nope"}) as response:
         assert response.status_code == 200
         found = response.read()
-    assert b'{"error":"pull model manifest: file does not exist' in found
+    message = 'pull model manifest: Get "https://registry.ollama.ai/v2/library/nope/manifests/latest": dial tcp'
+    assert json.loads(found.splitlines()[-1])["error"].startswith(message)
     reply = client.post("/api/pull", json={"model": "nope", "stream": False})
     assert reply.status_code == 500
-    assert reply.json()["error"].startswith("pull model manifest: file does not exist")
+    error = reply.json()["error"]
+    assert error.startswith(message)
+    assert error.endswith("smollm2:135m come from the package index)")
 
 
 def test_cut_model_file_is_an_error_and_nothing_else(own_client: httpx.Client, own_store: ModelStore) -> None:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -408,6 +412,35 @@ def test_one_of_two_clients_goes_away(store: ModelStore, registry: LocalRegistry
         registry.held.set()
         thread.join(60)
     assert results[-1] == {"status": "success"}
+
+
+def test_server_that_is_stopped_in_mid_pull(store: ModelStore, registry: LocalRegistry) -> None:
+    """SIGTERM ends it within its grace; what has come is kept, nothing is served, and another server goes on from there."""
+    registry.held, registry.cut_after = threading.Event(), 2**20
+    program = [sys.executable, "-m", "pipeline", "serve", "--host", "127.0.0.1:0", "--json"]
+    environment = {**os.environ, "OLLAMA_MODELS": str(store.root)}
+    with subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            url = json.loads(server.stdout.readline())["url"]
+            with httpx.stream("POST", f"{url}/api/pull", json={"model": name_in(registry)}, timeout=60) as reply:
+                received = reply.iter_lines()
+                assert any(json.loads(line).get("completed") == 2**20 for line in received)
+                # The second signal does not wait for the grace to pass.
+                server.send_signal(signal.SIGTERM)
+                next(received)
+                server.send_signal(signal.SIGTERM)
+                assert server.wait(60) == 0
+        finally:
+            server.kill()
+    assert store.list() == []
+    registry.held.set()
+    registry.held = None
+    registry.requests.clear()
+    with App(store) as app, httpx.Client(transport=InProcessTransport(app), base_url="http://embedded") as client:
+        assert pull(client, name_in(registry))[-1] == {"status": "success"}
+    ranges = [headers["range"] for _, headers in registry.asked("GET") if "range" in headers]
+    assert ranges[0] == f"bytes={2**20}-{LARGE - 1}"
 
 
 def push(client: httpx.Client, model: str, **fields: Any) -> list[Any]:
