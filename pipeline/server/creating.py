@@ -121,7 +121,7 @@ def _with_changes(store: ModelStore, layers: list[Layer], given: Line) -> list[t
         data = content.encode()
         digest, is_new = store.add_blob(data)
         layer = {"mediaType": LAYER_TYPE + kind, "digest": digest, "size": len(data)}
-        added.append((f"{'creating new' if is_new else 'using existing'} layer {digest}", layer))
+        added.append((_status(digest, is_new=is_new), layer))
 
     def drop(kind: str) -> None:
         kept[:] = [layer for layer in kept if _kind(layer) != kind]
@@ -139,8 +139,12 @@ def _with_changes(store: ModelStore, layers: list[Layer], given: Line) -> list[t
     if given.get("messages"):
         drop("messages")
         put("messages", _text(given["messages"]))
-    said = [f"{'creating new' if layer.pop(NEW, False) else 'using existing'} layer {layer['digest']}" for layer in kept]
-    return [*zip(said, kept, strict=True), *added]
+    known = [(_status(layer["digest"], is_new=layer.pop(NEW, False)), layer) for layer in kept]
+    return known + added
+
+
+def _status(digest: str, *, is_new: bool) -> str:
+    return f"{'creating new' if is_new else 'using existing'} layer {digest}"
 
 
 def _licenses(value: Any) -> list[str]:

@@ -26,7 +26,11 @@ class Incoming(Iterator[bytes]):
         if not self._more:
             raise StopIteration
         future = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
-        with self._cancellation.watch(future.cancel):
+
+        def stop() -> None:
+            future.cancel()
+
+        with self._cancellation.watch(stop):
             try:
                 message = future.result()
             except CancelledError as error:

@@ -5,7 +5,6 @@ A name without a registry that the catalogue knows comes from the package index;
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Iterator
@@ -13,13 +12,11 @@ from dataclasses import dataclass
 
 from pipeline.errors import WeightsUnavailable
 from pipeline.server import decode, weights
-from pipeline.server.exchange import Cancellation, Refusal, Reply, Request, RequestCanceled
+from pipeline.server.exchange import Cancellation, Refusal, Reply, Request
 from pipeline.server.names import DEFAULT_HOST
 from pipeline.server.progress import Line, progress_reply
 from pipeline.server.registry import Reference, parse_reference, pull_model, push_model
 from pipeline.server.service import INVALID_NAME, Service, check_name
-
-logger = logging.getLogger(__name__)
 
 _FIELDS: dict[str, decode.Check] = {
     "model": decode.string,
@@ -29,6 +26,9 @@ _FIELDS: dict[str, decode.Check] = {
     "username": decode.string,
     "password": decode.string,
 }
+
+_LONGEST_END = 10.0
+"""Seconds that a download has for stopping."""
 
 
 def pull(service: Service, request: Request) -> Reply:
@@ -85,20 +85,27 @@ class _End:
 def _from_index(service: Service, name: str, cancellation: Cancellation) -> Iterator[Line]:
     """The fetch runs in a thread of its own and reports here; it stops soon after the client has gone."""
     events: queue.Queue[weights.FetchProgress | _End] = queue.Queue()
+    over = threading.Event()
 
     def work() -> None:
         error: Exception | None = None
         try:
-            weights.fetch(name, service.store, on_progress=events.put, cancelled=cancellation.is_set)
+            weights.fetch(name, service.store, on_progress=events.put, cancelled=over.is_set)
         except Exception as failure:  # noqa: BLE001  it is raised again by the reader
             error = failure
         events.put(_End(error))
 
     yield {"status": "pulling manifest"}
-    threading.Thread(target=work, name=f"pull-{name}", daemon=True).start()
-    with cancellation.watch(lambda: events.put(_End(RequestCanceled()))):
-        while not isinstance(event := events.get(), _End):
-            yield _line(event)
+    worker = threading.Thread(target=work, name=f"pull-{name}", daemon=True)
+    worker.start()
+    try:
+        with cancellation.watch(lambda: events.put(_End(None))):
+            while not isinstance(event := events.get(), _End):
+                yield _line(event)
+    finally:
+        over.set()
+        worker.join(_LONGEST_END)  # a server that stops would leave a download behind
+    cancellation.check()
     if event.error is not None:
         raise event.error
     yield {"status": "success"}

@@ -27,7 +27,8 @@ OWN_FIELDS = ("general.architecture", "general.file_type", "general.quantization
 def requantize(source: Path, target: Path, precision: str) -> Iterator[int]:
     """Writes `target` while it is iterated over; the items are the bytes of `source` that are done.
 
-    One tensor at a time is in memory. Raises EngineError for a file that cannot be read, StorageUnwritable, MissingExtra.
+    One tensor at a time is in memory.
+    Raises EngineError for a file that cannot be read, StorageUnwritable, MissingExtra.
     """
     try:
         import gguf  # noqa: PLC0415 - heavy, and only where something is converted

@@ -21,6 +21,8 @@ from pipeline.server.progress import Line
 from pipeline.server.quantize import requantize
 
 Layer = dict[str, Any]
+Making = Generator[Line, None, Layer]
+"""Lines of progress, and then the layer."""
 
 CONVERTED = "F16"
 """What safetensors become, as with the real server, unless another precision is asked for."""
@@ -43,7 +45,7 @@ def check_files(files: Mapping[str, Any]) -> None:
             raise Refusal(400, INVALID_DIGEST)
 
 
-def layer_of_files(store: ModelStore, request: Request, name: str, files: Mapping[str, str]) -> Generator[Line, None, Layer]:
+def layer_of_files(store: ModelStore, request: Request, name: str, files: Mapping[str, str]) -> Making:
     """The model's layer; `name` is what a converted model calls itself."""
     for place, digest in files.items():
         if place.endswith(WEIGHTS_ENDING):
@@ -56,7 +58,7 @@ def layer_of_files(store: ModelStore, request: Request, name: str, files: Mappin
     raise Refusal(400, "unknown type")
 
 
-def quantized(store: ModelStore, request: Request, layer: Layer, wanted: str) -> Generator[Line, None, Layer]:
+def quantized(store: ModelStore, request: Request, layer: Layer, wanted: str) -> Making:
     """The layer in the precision `wanted`, which is empty where nothing is asked for."""
     wanted = wanted.upper()
     if not wanted:
@@ -83,7 +85,7 @@ def quantized(store: ModelStore, request: Request, layer: Layer, wanted: str) ->
         return _stored(store, target, origin=layer.get("from", ""))
 
 
-def _converted(store: ModelStore, request: Request, name: str, files: Mapping[str, str]) -> Generator[Line, None, Layer]:
+def _converted(store: ModelStore, request: Request, name: str, files: Mapping[str, str]) -> Making:
     yield {"status": "converting model"}
     places = {place: _blob(store, digest) for place, digest in files.items()}
     for path in places.values():

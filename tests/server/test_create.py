@@ -186,8 +186,13 @@ def folder_of(store: ModelStore, folder: Path) -> dict[str, Path]:
     half = len(tensors) // 2
     safetensors(folder / "one", dict(list(tensors.items())[:half]))
     safetensors(folder / "two", dict(list(tensors.items())[half:]))
-    texts = {"config.json": config, "modules.json": modules, "1_Pooling/config.json": pooling, "tokenizer.json": tokenizer}
-    for number, (name, content) in enumerate(texts.items()):
+    texts = {
+        "config.json": config,
+        "modules.json": modules,
+        "1_Pooling/config.json": pooling,
+        "tokenizer.json": tokenizer,
+    }
+    for number, content in enumerate(texts.values()):
         (folder / str(number)).write_text(json.dumps(content), "utf-8")
     return {
         "model-00001-of-00002.safetensors": folder / "one",
@@ -198,7 +203,9 @@ def folder_of(store: ModelStore, folder: Path) -> dict[str, Path]:
 
 def cosines(client: httpx.Client, one: str, two: str) -> list[float]:
     texts = ["A cat sleeps.", "How large is the sea?", "The quick brown fox, naïve and 27.", "x"]
-    rows = [client.post("/api/embed", json={"model": model, "input": texts}).json()["embeddings"] for model in (one, two)]
+    rows = [
+        client.post("/api/embed", json={"model": model, "input": texts}).json()["embeddings"] for model in (one, two)
+    ]
     return (np.array(rows[0]) * np.array(rows[1])).sum(axis=1).tolist()
 
 
@@ -266,7 +273,9 @@ def test_quantize_a_stored_model(own_client: httpx.Client, own_store: ModelStore
         ("model-00001-of-00002.safetensors", "short", "cannot be converted: "),
     ],
 )  # fmt: skip
-def test_folder_that_is_refused(own_client: httpx.Client, tmp_path: Path, name: str, content: str | None, message: str) -> None:
+def test_folder_that_is_refused(
+    own_client: httpx.Client, tmp_path: Path, name: str, content: str | None, message: str
+) -> None:
     """What is missing, damaged or of a kind that would be read wrongly is named; no model is made."""
     config = {
         "architectures": ["BertModel"], "max_position_embeddings": 16, "hidden_size": 32, "num_hidden_layers": 2,
@@ -321,7 +330,10 @@ def test_blob_over_the_limit(own_store: ModelStore) -> None:
             return (await client.post(f"/api/blobs/{digest}", content=pieces_later())).status_code
 
     with App(own_store, ServerSettings(max_body_bytes=100)) as app, run_in_thread(app) as url:
-        with httpx.Client(transport=InProcessTransport(app), base_url="http://embedded") as near, httpx.Client(base_url=url) as far:
+        with (
+            httpx.Client(transport=InProcessTransport(app), base_url="http://embedded") as near,
+            httpx.Client(base_url=url) as far,
+        ):
             for client in (near, far):
                 assert client.post(f"/api/blobs/{digest}", content=pieces()).status_code == 201
                 assert own_store.blob_path(digest).read_bytes() == content

@@ -39,11 +39,17 @@ def test_prune(store: ModelStore) -> None:
         make_old(path)
     named = sorted(store.blobs.iterdir())
     digest = "blobs/sha256-" + "0" * 64
-    gone = [put(store, name, old=True) for name in (digest, digest + "-partial", digest + "-partial-0", "blobs/sha256-tmp")]
+    gone = [
+        put(store, name, old=True) for name in (digest, digest + "-partial", digest + "-partial-0", "blobs/sha256-tmp")
+    ]
     unfinished = put(store, "partial/create-x/model.gguf", old=True).parent
     make_old(unfinished)
     young = "blobs/sha256-" + "1" * 64
-    kept = [put(store, young, old=False), put(store, young + "-partial", old=False), put(store, young + "-partial-0", old=True)]
+    kept = [
+        put(store, young, old=False),
+        put(store, young + "-partial", old=False),
+        put(store, young + "-partial-0", old=True),
+    ]
     wheel = put(store, "partial/tiny/a.whl", old=True)
     empty = store.manifests / "host" / "space"
     empty.mkdir(parents=True)

@@ -119,7 +119,9 @@ def test_pull_again(client: httpx.Client, registry: LocalRegistry) -> None:
     assert [path for _, path, _ in registry.requests] == ["/v2/library/tiny/manifests/latest"]
 
 
-def test_pull_of_a_newer_model(client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes) -> None:
+def test_pull_of_a_newer_model(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes
+) -> None:
     """Blobs that only the model's forerunner had are removed, and that is said."""
     pull(client, name_in(registry))
     before = digests(registry.manifests["library/tiny", "latest"])
@@ -181,7 +183,9 @@ def test_parts(
     assert model.model_path.read_bytes() == content
 
 
-def test_server_without_ranges(client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes) -> None:
+def test_server_without_ranges(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes
+) -> None:
     """What comes before the wanted range is passed over."""
     registry.without_ranges, registry.cuts, registry.cut_after = True, 1, 2**18
     assert pull(client, name_in(registry))[-1] == {"status": "success"}
@@ -190,7 +194,9 @@ def test_server_without_ranges(client: httpx.Client, store: ModelStore, registry
     assert model.model_path.read_bytes() == content
 
 
-def test_partial_of_a_real_server(client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes) -> None:
+def test_partial_of_a_real_server(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes
+) -> None:
     """A download that a real Ollama has begun, in its own files, is finished."""
     blob = store.blob_path(digests(registry.manifests["library/tiny", "latest"])[0])
     blob.parent.mkdir(parents=True)
@@ -205,7 +211,9 @@ def test_partial_of_a_real_server(client: httpx.Client, store: ModelStore, regis
 
 
 @pytest.mark.parametrize("damage", ["not json", '{"N":0,"Offset":5,"Size":10,"Completed":0}', '{"N":0}'])
-def test_damaged_partial(client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes, damage: str) -> None:
+def test_damaged_partial(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, content: bytes, damage: str
+) -> None:
     """Parts that do not fit together are thrown away, and the blob is fetched from its beginning."""
     blob = store.blob_path(digests(registry.manifests["library/tiny", "latest"])[0])
     blob.parent.mkdir(parents=True)
@@ -293,7 +301,9 @@ def test_server_that_fails(client: httpx.Client, registry: LocalRegistry) -> Non
     ],
     ids=["no JSON", "no layers", "a path", "MLX", "too large"],
 )
-def test_manifest_that_is_none(client: httpx.Client, store: ModelStore, registry: LocalRegistry, manifest: bytes, message: str) -> None:
+def test_manifest_that_is_none(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, manifest: bytes, message: str
+) -> None:
     """It is refused before anything is written."""
     registry.manifests["library/tiny", "latest"] = manifest
     error = pull(client, name_in(registry))[-1]["error"]
@@ -331,11 +341,15 @@ def test_plain_http(client: httpx.Client, registry: LocalRegistry) -> None:
 def test_no_such_host(client: httpx.Client) -> None:
     """A name that neither the package index nor a registry has is an error that says so, without a wait."""
     error = pull(client, "registry.invalid/library/x")[-1]["error"]
-    assert error.startswith('pull model manifest: Get "https://registry.invalid/v2/library/x/manifests/latest": dial tcp')
+    assert error.startswith(
+        'pull model manifest: Get "https://registry.invalid/v2/library/x/manifests/latest": dial tcp'
+    )
     assert "package index" not in error
 
 
-def test_disk_is_full(client: httpx.Client, store: ModelStore, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_is_full(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Too little space is said before anything is downloaded."""
     digest = digests(registry.manifests["library/tiny", "latest"])[0]
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**6}))
@@ -473,7 +487,9 @@ def test_push_and_pull(
         assert (done["total"], done["completed"]) == (LARGE, LARGE)
         assert second.blobs[digests(manifest)[0]] == content
         again = push(client, f"http://{name}")
-        assert [line.get("completed") for line in again if "digest" in line] == [line["total"] for line in again if "digest" in line]
+        assert [line.get("completed") for line in again if "digest" in line] == [
+            line["total"] for line in again if "digest" in line
+        ]
         other = ModelStore(tmp_path / "other")
         with App(other) as app, httpx.Client(transport=InProcessTransport(app), base_url="http://embedded") as reader:
             assert pull(reader, f"http://{name}")[-1] == {"status": "success"}
@@ -483,11 +499,15 @@ def test_push_and_pull(
         assert pulled.model_path.read_bytes() == content
 
 
-def test_push_of_a_model_that_the_registry_half_has(client: httpx.Client, store: ModelStore, registry: LocalRegistry) -> None:
+def test_push_of_a_model_that_the_registry_half_has(
+    client: httpx.Client, store: ModelStore, registry: LocalRegistry
+) -> None:
     """Blobs that the registry can take from the model's parent are not sent."""
     pull(client, name_in(registry))
     name = f"{registry.host}/library/tiny"
-    made = client.post("/api/create", json={"model": f"{registry.host}/mine/made", "from": name, "system": "New.", "stream": False})
+    made = client.post(
+        "/api/create", json={"model": f"{registry.host}/mine/made", "from": name, "system": "New.", "stream": False}
+    )
     assert made.json() == {"status": "success"}
     registry.requests.clear()
     assert push(client, f"http://{registry.host}/mine/made")[-1] == {"status": "success"}

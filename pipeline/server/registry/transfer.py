@@ -17,6 +17,8 @@ Line = dict[str, Any]
 TICK_SECONDS = 0.06
 """The real server's."""
 
+ENDING_SECONDS = 5.0
+
 _running: dict[Hashable, Transfer] = {}
 _lock = threading.Lock()
 
@@ -117,3 +119,5 @@ def _leave(key: Hashable, transfer: Transfer) -> None:
             del _running[key]
     if last:
         transfer.stop.set()
+        # A server that ends gives the work the time to write down how far it came.
+        transfer.is_done(ENDING_SECONDS)
