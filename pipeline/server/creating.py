@@ -15,6 +15,8 @@ from pipeline.server.names import parse_name
 from pipeline.server.progress import Line, progress_reply
 from pipeline.server.pulling import pull_lines
 from pipeline.server.service import Service, check_name
+from pipeline.server.templates import TemplateError, parse_template
+from pipeline.server.templates.choice import go_template
 from pipeline.server.uploads import NEW, Layer, check_files, layer_of_files, quantized
 
 _CREATE: dict[str, decode.Check] = {
@@ -65,13 +67,13 @@ def _create(service: Service, request: Request, name: str, given: Line) -> Itera
     place = next((place for place, layer in enumerate(layers) if _kind(layer) == "model"), None)
     if place is None:
         raise Refusal(400, "no base model was found")
-    _check_template(store, given.get("template", ""), layers, layers[place])
+    template = _new_template(store, given.get("template", ""), layers, layers[place])
     wanted = given.get("quantize") or given.get("quantization") or ""
     layers[place] = yield from quantized(store, request, layers[place], wanted)
     header = read_header(store.blob_path(layers[place]["digest"]))
     config |= configuration(header, [layers[place]])
     config |= {field: given[field] for field in ("renderer", "parser", "requires") if given.get(field)}
-    changed = _with_changes(store, layers, given)
+    changed = _with_changes(store, layers, {**given, "template": template})
     for status, _ in changed:
         yield {"status": status}
     yield {"status": "writing manifest"}
@@ -103,13 +105,22 @@ def _pulled(service: Service, request: Request, source: str) -> Iterator[Line]:
     request.cancellation.check()
 
 
-def _check_template(store: ModelStore, template: str, layers: list[Layer], base: Layer) -> None:
-    """Only the template that the model has already: another one would be stored and not obeyed."""
-    if not template:
-        return
-    own = [store.blob_path(layer["digest"]).read_text("utf-8") for layer in layers if _kind(layer) == "template"]
-    if template not in (*own, model_facts(store.blob_path(base["digest"])).template or "{{ .Prompt }}"):
-        raise Refusal(400, "custom templates are not supported: the model's own chat template is used")
+def _new_template(store: ModelStore, template: str, layers: list[Layer], base: Layer) -> str:
+    """The template to store, or nothing where it is the model's already.
+
+    One that would not be obeyed is refused: stored without effect it would be a lie.
+    """
+    facts = model_facts(store.blob_path(base["digest"]))
+    stored = [store.blob_path(layer["digest"]).read_text("utf-8") for layer in layers if _kind(layer) == "template"]
+    if not template or template in (*stored, facts.template):
+        return ""
+    try:
+        parse_template(template)
+    except TemplateError as error:
+        raise Refusal(400, f"template error: {error}") from error
+    if not go_template(template, facts):
+        raise Refusal(400, "custom templates are not supported for this model: the one in its file is used")
+    return template
 
 
 def _with_changes(store: ModelStore, layers: list[Layer], given: Line) -> list[tuple[str, Layer]]:
@@ -126,6 +137,9 @@ def _with_changes(store: ModelStore, layers: list[Layer], given: Line) -> list[t
     def drop(kind: str) -> None:
         kept[:] = [layer for layer in kept if _kind(layer) != kind]
 
+    if given.get("template"):
+        drop("template")
+        put("template", given["template"])
     if given.get("system"):
         drop("system")
         put("system", given["system"])

@@ -34,12 +34,14 @@ from pipeline.errors import EngineError, MissingExtra
 from pipeline.interrupts import interrupts_deferred
 from pipeline.server.exchange import Cancellation
 from pipeline.server.machine import check_machine
+from pipeline.server.templates import TemplateError, parse_template
 
 _SOCKET_NAME = "e.sock"  # the engine knows a socket by this ending
 _LONGEST_SOCKET_PATH = 100
 _LARGEST_BATCH = 512
 _SLOTS = 16
 _SLOT_BUDGET = 8192
+_AS_IT_IS = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 _IDLE_POLL_SECONDS = 0.05
 _OUR_FOLDER = re.compile(r"pipeline-(\d+)-")
 _LOADING = threading.Lock()
@@ -64,13 +66,15 @@ class EngineStopped(EngineError):
 class EnginePlan:
     """How to load a model: the context of one request in tokens, whether it makes vectors or text.
 
-    `quantized` says that the weights have less than 16 bits.
+    `quantized` says that the weights have less than 16 bits. `template` is a Go template for conversations, where that
+    of the file is not used.
     """
 
     context: int
     embedding: bool
     threads: int
     quantized: bool = False
+    template: str = ""
 
 
 class Engine:
@@ -107,7 +111,19 @@ class Engine:
 
     def apply_template(self, body: dict[str, Any]) -> str:
         """The prompt that the model's own chat template makes of `messages` (and `tools`)."""
-        return self._ask("/apply-template", body)["prompt"]
+        return self._ask("/apply-template", self._rendered(body))["prompt"]
+
+    def _rendered(self, body: dict[str, Any]) -> dict[str, Any]:
+        """With a template of its own, the engine gets a conversation as the one text that it takes as it is."""
+        if not self.plan.template or "messages" not in body:
+            return body
+        try:
+            text = parse_template(self.plan.template).prompt(body["messages"])
+        except TemplateError as error:
+            raise EngineError(
+                f"template error: {error}", hint="create the model again with another template"
+            ) from error
+        return {**body, "messages": [{"role": "user", "content": text}]}
 
     def embed(
         self, inputs: Sequence[str | list[int]], cancellation: Cancellation
@@ -129,7 +145,7 @@ class Engine:
         The prompt has been read when this returns, so an error of the engine comes from here and not from
         reading the stream. Setting the cancellation hangs up, which ends the generation.
         """
-        return EngineStream(self._connections, path, {**body, "stream": True}, cancellation)
+        return EngineStream(self._connections, path, {**self._rendered(body), "stream": True}, cancellation)
 
     def _ask(self, path: str, body: dict[str, Any], cancellation: Cancellation | None = None) -> dict[str, Any]:
         cancellation = cancellation or Cancellation()
@@ -362,6 +378,8 @@ def _parameters(library: Any, path: Path, plan: EnginePlan, socket_path: str) ->
         parameters.n_batch = parameters.n_ubatch = max(_LARGEST_BATCH, plan.context)
     else:
         parameters.n_batch = parameters.n_ubatch = _LARGEST_BATCH
+        if plan.template:
+            parameters.chat_template = _AS_IT_IS
     return parameters
 
 

@@ -13,6 +13,7 @@ from pipeline.server.facts import lists_of, model_facts
 from pipeline.server.models import StoredModel
 from pipeline.server.names import parse_name
 from pipeline.server.service import INVALID_NAME, Service, check_name
+from pipeline.server.templates.choice import go_template
 
 _NOT_FOUND = "model '{}' not found"
 _SHOWN_APART = ("general.name", "tokenizer.chat_template")
@@ -70,7 +71,7 @@ def show(service: Service, request: Request) -> Reply:
     facts = model_facts(model.model_path)
     system = given.get("system") or model.system or ""
     information = {**facts.metadata, **(lists_of(model.model_path) if given.get("verbose") else {})}
-    template = facts.template or model.template or "{{ .Prompt }}"
+    template = go_template(model.template, facts) or facts.template or model.template or "{{ .Prompt }}"
     reply: dict[str, Any] = {
         "license": model.license or "",
         "modelfile": _modelfile(model, system),

@@ -171,7 +171,8 @@ class EnginePool:
             return False
         loaded = self._loaded.get(key)
         if loaded is not None:
-            if not loaded.leaving and loaded.engine.plan.context >= plan.context:
+            present = loaded.engine.plan
+            if not loaded.leaving and present.context >= plan.context and present.template == plan.template:
                 return True
             loaded.leaving = True  # no new leases, or a busy model would never be loaded again
             if loaded.leases > 0:

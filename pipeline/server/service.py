@@ -15,6 +15,7 @@ from pipeline.server.names import parse_name
 from pipeline.server.options import Options, resolve
 from pipeline.server.pool import EnginePool, Lease
 from pipeline.server.settings import ServerSettings
+from pipeline.server.templates.choice import go_template
 
 INVALID_NAME = "invalid model name"
 
@@ -70,6 +71,7 @@ class Service:
             embedding=chosen.facts.is_embedding,
             quantized=chosen.facts.quantized,
             threads=options.threads or self.settings.threads or usable_cores(),
+            template=go_template(chosen.model.template, chosen.facts),
         )
         return self.pool.lease(chosen.model, plan, keep_alive=keep_alive, cancellation=cancellation)
 

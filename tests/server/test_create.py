@@ -146,7 +146,9 @@ def test_create_from_a_file(own_client: httpx.Client, own_store: ModelStore, tmp
         ({"files": {"a": "sha256:" + "0" * 64}}, 400, "unknown type"),
         ({"from": CHAT, "quantize": "q8_0"}, 500, "quantization is only supported for F16, BF16 and F32 models"),
         ({"from": CHAT, "quantize": "q2_K"}, 500, "unsupported quantization type Q2_K - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0"),
-        ({"from": CHAT, "template": "{{ .Mine }}"}, 400, "custom templates are not supported: the model's own chat template is used"),
+        ({"from": CHAT, "template": "{{ .Mine }}"}, 400, "template error: field .Mine is not supported"),
+        ({"from": CHAT, "template": "{{ if .System }}"}, 400, "template error: if without end"),
+        ({"from": EMBED, "template": "{{ .Prompt }}"}, 400, "custom templates are not supported for this model: the one in its file is used"),
         ({"from": CHAT, "adapters": {"a": "x"}}, 400, "the embedded server does not support 'adapters' in create"),
         ({"from": CHAT, "license": [1]}, 400, "json: cannot unmarshal number into Go struct field CreateRequest.license of type string"),
     ],
@@ -339,7 +341,7 @@ def test_blob_over_the_limit(own_store: ModelStore) -> None:
                 assert own_store.blob_path(digest).read_bytes() == content
                 assert client.post(f"/api/blobs/{digest}", content=pieces()).status_code == 200
                 own_store.blob_path(digest).unlink()
-                assert client.post("/api/create", content=content).status_code == 413
+                assert client.post("/api/create", content=content[:200]).status_code == 413
         assert asyncio.run(send_later(app)) == 201
         assert own_store.blob_path(digest).read_bytes() == content
 
@@ -383,3 +385,47 @@ def test_stored_messages_and_system_prompt_are_read(own_client: httpx.Client) ->
     spelled = [{"role": "system", "content": "You are a clock in a tower."}, *stored, *asked["messages"]]
     assert tokens_read("made", "/api/chat", **asked) == tokens_read(CHAT, "/api/chat", messages=spelled)
     assert tokens_read("made", "/api/generate", prompt="And now?") == tokens_read(CHAT, "/api/chat", messages=spelled)
+
+
+TEMPLATE = """{{- if .System }}<|im_start|>system
+{{ .System }}<|im_end|>
+{{ end }}{{ if .Prompt }}<|im_start|>user
+Question: {{ .Prompt }}<|im_end|>
+{{ end }}<|im_start|>assistant
+{{ .Response }}<|im_end|>
+"""
+
+
+def test_model_with_a_template_of_its_own(own_client: httpx.Client, own_store: ModelStore) -> None:
+    """What the model reads is the template's text, by every endpoint; the model it was made from reads as before."""
+    made = {"model": "made", "from": CHAT, "template": TEMPLATE, "stream": False}
+    assert own_client.post("/api/create", json=made).json() == {"status": "success"}
+    assert own_client.post("/api/show", json={"model": "made"}).json()["template"] == TEMPLATE
+    prompt = (
+        "<|im_start|>system\nBe terse.<|im_end|>\n<|im_start|>user\nQuestion: One?<|im_end|>\n<|im_start|>assistant\nTwo.<|im_end|>\n"
+        "<|im_start|>user\nQuestion: Three?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    messages = [
+        {"role": "system", "content": "Be terse."},
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "Two."},
+        {"role": "user", "content": "Three?"},
+    ]
+    options = {"num_predict": 8, "temperature": 0, "seed": 1}
+
+    def ask(path: str, **fields: Any) -> dict[str, Any]:
+        body = {"stream": False, "options": options, **fields}
+        return own_client.post(path, json=body).raise_for_status().json()
+
+    wanted = ask("/api/generate", model=CHAT, prompt=prompt, raw=True)
+    got = ask("/api/chat", model="made", messages=messages)
+    assert got["prompt_eval_count"] == wanted["prompt_eval_count"]
+    assert got["message"]["content"] == wanted["response"]
+    body = {"model": "made", "messages": messages, "max_tokens": 8, "temperature": 0}
+    reply = own_client.post("/v1/chat/completions", json=body).raise_for_status().json()
+    assert reply["usage"]["prompt_tokens"] == wanted["prompt_eval_count"]
+    one = ask("/api/generate", model="made", prompt="One?", system="Be terse.")
+    raw = ask("/api/generate", model=CHAT, prompt=prompt.partition("Two.")[0], raw=True)
+    assert (one["prompt_eval_count"], one["response"]) == (raw["prompt_eval_count"], raw["response"])
+    before = ask("/api/chat", model=CHAT, messages=messages)
+    assert before["prompt_eval_count"] < got["prompt_eval_count"]

@@ -1,0 +1,16 @@
+"""Which template a model is asked by: the Go template that is stored with it, or the one in its file.
+
+As the real server chooses, with one difference: the engine reads tool calls and thinking by the template in the file,
+so where that one has them it is used.
+"""
+
+from __future__ import annotations
+
+from pipeline.server.facts import THINKING, TOOLS, ModelFacts
+
+
+def go_template(stored: str | None, facts: ModelFacts) -> str:
+    """The stored Go template where that is the one to use; else empty: the engine has the file's own."""
+    if not stored or facts.is_embedding:
+        return ""
+    return "" if {TOOLS, THINKING} & set(facts.capabilities) else stored
