@@ -11,8 +11,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from pipeline.errors import CorruptCollection
 from pipeline.index import WORTH_AN_INDEX, build_index
-from pipeline.store import CollectionWriter, IndexBuilder, PassingVectors, Snapshot, plan_merges, require_collection
+from pipeline.store import (
+    CollectionWriter,
+    IndexBuilder,
+    PassingVectors,
+    Segment,
+    Snapshot,
+    plan_merges,
+    require_collection,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,7 +97,9 @@ def optimize(
     groups = plan_merges(writer.snapshot.manifest.segments, thorough=thorough)
     grouped = {record.id for group in groups for record in group}
     others = [
-        record for record in writer.snapshot.manifest.segments if record.id not in grouped and record.index is None
+        segment.record
+        for segment in writer.snapshot.segments
+        if segment.id not in grouped and segment.record.rows >= WORTH_AN_INDEX and _lacks_index(segment)
     ]
     total = sum(record.live_rows for record in others) + sum(record.live_rows for group in groups for record in group)
     done = 0
@@ -103,3 +114,10 @@ def optimize(
         if on_rows is not None:
             on_rows(done, total)
     return OptimizeReport(collection=writer.layout.name, before=before, after=Size.of(writer.snapshot))
+
+
+def _lacks_index(segment: Segment) -> bool:
+    try:
+        return segment.index_file is None
+    except CorruptCollection:
+        return True
