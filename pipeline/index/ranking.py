@@ -72,9 +72,9 @@ class Ranking:
         at, queries = np.nonzero(scores > self.floors)
         order = np.argsort(queries, kind="stable")
         at, queries = at[order], queries[order]
-        for query in np.unique(queries):
-            start, stop = np.searchsorted(queries, [query, query + 1])
-            found = at[start:stop]
+        ends = np.searchsorted(queries, np.arange(len(self.queries) + 1))
+        for query in np.flatnonzero(np.diff(ends)):
+            found = at[ends[query] : ends[query + 1]]
             self._pending[query].append((rows[found], scores[found, query]))
             self._held[query] += len(found)
             if self._held[query] > self._limit:

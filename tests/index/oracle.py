@@ -15,17 +15,21 @@ Matrix = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-def collection(home: Path, segments: Sequence[Matrix], *, dead: Sequence[tuple[int, int]] = ()) -> Snapshot:
-    """A collection with a segment for each matrix and a document for each row; `dead` rows (segment, row) are retired."""
+def collection(
+    home: Path, segments: Sequence[Matrix], *, each: int = 1, dead: Sequence[tuple[int, int]] = ()
+) -> Snapshot:
+    """A collection with a segment for each matrix, in documents of `each` rows; those that start at the rows `dead`
+    (segment, row) are retired."""
     dimension = segments[0].shape[1]
     layout = Layout.of(home, "notes")
     with CollectionWriter(layout) as writer:
         writer.create(make.identity(dimension), {})
         for number, matrix in enumerate(segments):
             builder = SegmentBuilder(dimension)
-            for row, vector in enumerate(matrix):
-                path = f"/{number}/{row}"
-                builder.add(make.document_row(path), [make.chunk(path, document_id=path)], [vector])
+            for first in range(0, len(matrix), each):
+                path, vectors = f"/{number}/{first}", list(matrix[first : first + each])
+                chunks = [make.chunk(f"{path} {at}", document_id=path, start=at) for at in range(len(vectors))]
+                builder.add(make.document_row(path), chunks, vectors)
             writer.commit(builder)
         if dead:
             paths = {f"/{number}/{row}" for number, row in dead}

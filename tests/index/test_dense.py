@@ -19,8 +19,8 @@ DEAD = [(0, row) for row in range(0, 100, 3)] + [(1, 0)]
 LIVE: list[Mask | None] = [np.arange(100) % 3 != 0, np.array([False]), np.ones(60, np.bool_)]
 QUERIES = make.unit_rows(4, DIMENSION, seed=9999)
 
-INDEXED_ROWS = 6000
-INDEXED_DIMENSION = 128
+INDEXED_ROWS = 20_000
+INDEXED_DIMENSION = 256
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def indexed(
     """Two segments with an index and a small one without; a few rows of the first one are dead."""
     home = tmp_path_factory.mktemp("indexed")
     segments = [clustered_rows(size, INDEXED_DIMENSION, seed=size) for size in (INDEXED_ROWS, 50, INDEXED_ROWS - 1)]
-    snapshot = collection(home, segments, dead=[(0, row) for row in range(0, 600, 2)])
+    snapshot = collection(home, segments, each=10, dead=[(0, row) for row in range(0, 900, 30)])
     files: dict[str, tuple[Path, IndexFacts]] = {}
     for number in (0, 2):
         path = home / f"{number}.faiss"
@@ -185,12 +185,12 @@ def test_searching_twice_gives_the_same(indexed: Indexed) -> None:
 
 def test_a_damaged_index_is_named_and_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The search is exact then, and says once which file is damaged and what to do."""
-    rows = clustered_rows(3000, 32, seed=1)
-    snapshot = collection(tmp_path, [rows])
+    rows = clustered_rows(3000, 256, seed=1)
+    snapshot = collection(tmp_path, [rows], each=100)
     path = tmp_path / "index.faiss"
     facts = build_index(rows, path)
     path.write_bytes(path.read_bytes()[:-1])
-    query = clustered_rows(1, 32, seed=2)
+    query = clustered_rows(1, 256, seed=2)
     files = {snapshot.segments[0].id: (path, facts)}
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
