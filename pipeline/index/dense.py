@@ -139,13 +139,15 @@ def _parts(
 
 def _wanted(parts: list[_Part], k: int) -> int:
     """Rows to re-score for k hits: what was measured for ten of them, and as many times more for more."""
-    counts = (part.index_file[1].candidates for part in parts if part.index_file)
-    return max(counts, default=0) * -(-k // NEIGHBOURS)
+    facts = (part.index_file[1] for part in parts if part.index_file)
+    return max((each.candidates for each in facts if each.usable), default=0) * -(-k // NEIGHBOURS)
 
 
 def _index_saves_work(part: _Part, wanted: int) -> bool:
-    """Whether an exact scan of what is allowed takes longer. The number of queries is left out of it: a query finds
-    the same alone as among others."""
+    """Whether an exact scan of what is allowed takes longer.
+
+    The number of queries is left out of it, so that a query finds the same alone as among others.
+    """
     if part.index_file is None or not part.index_file[1].usable:
         return False
     total = part.segment.record.rows
