@@ -155,8 +155,8 @@ def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, in
     _, found = index.search(queries, min(LADDER[-1], rows))
     ranks: list[int] = []
     for best, seen in zip(truth.best, found, strict=True):
-        rank = {row: at for at, row in enumerate(seen.tolist())}
-        ranks.extend(rank.get(row, rows) for row in best.rows.tolist())
+        rank: dict[int, int] = {row: at for at, row in enumerate(seen.tolist())}
+        ranks.extend(rank[row] if row in rank else rows for row in best.rows.tolist())
     recalls = [float(np.mean(np.array(ranks) < count)) for count in LADDER]
     at = next((at for at, recall in enumerate(recalls) if recall >= GOAL), len(LADDER) - 1)
     return LADDER[at], recalls[at], len(chosen)

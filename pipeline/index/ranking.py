@@ -73,7 +73,7 @@ class Ranking:
         order = np.argsort(queries, kind="stable")
         at, queries = at[order], queries[order]
         ends = np.searchsorted(queries, np.arange(len(self.queries) + 1))
-        for query in np.flatnonzero(np.diff(ends)):
+        for query in np.flatnonzero(np.diff(ends)).tolist():
             found = at[ends[query] : ends[query + 1]]
             self._pending[query].append((rows[found], scores[found, query]))
             self._held[query] += len(found)
@@ -84,9 +84,9 @@ class Ranking:
         """Scores exactly what was offered of segment `number` and can still be among the k best."""
         import numpy as np  # noqa: PLC0415 - heavy
 
-        for query in np.flatnonzero(self._held):
-            rows, _ = self._promising(int(query))
-            self.score(int(query), number, vectors, rows)
+        for query in np.flatnonzero(self._held).tolist():
+            rows, _ = self._promising(query)
+            self.score(query, number, vectors, rows)
 
     def score(self, query: int, number: int, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
         """Ranks `rows` of segment `number` among the best of `query` by their exact scores."""
