@@ -335,6 +335,23 @@ def test_document_is_not_whole_while_a_chunk_is_being_split(bench: Bench) -> Non
     assert " ".join(bench.texts()["a.txt"]).split() == paragraphs("alpha").split()
 
 
+def test_chunk_too_long_of_a_file_that_has_changed_is_reported(bench: Bench) -> None:
+    """It cannot be halved as it was any more: its place is named, and the next run takes the file as it is by then."""
+    bench.behaviour.longest = 30
+    path = bench.write("a.txt", paragraphs("alpha"))
+
+    class Changes(IndexProgress):
+        def chunks_planned(self, count: int) -> None:
+            path.write_text("short by now\n")
+
+    report = bench.index(progress=Changes())
+    assert [failure.path for failure in report.failures] == [f"{path}:1"]
+    assert "exceeds the context length" in report.failures[0].error
+    assert bench.texts() == {"a.txt": []}
+    assert bench.index().failures == []
+    assert bench.texts() == {"a.txt": ["short by now"]}
+
+
 def test_other_model_is_refused_and_the_collection_untouched(bench: Bench) -> None:
     """Another model, another digest or another dimension never mixes with what is there."""
     bench.write("a.md", "alpha")

@@ -422,6 +422,7 @@ class _Run:
             self.can_commit = True
             self.builder = SegmentBuilder(snapshot.manifest.model.dimension)
             self.retired, self.touched = [], {}
+            _give_back_memory()
 
     def _summarise(self) -> None:
         self.report.skipped = dict(sorted(self.skipped.items()))
@@ -446,6 +447,13 @@ class _Run:
     def _fail(self, path: str, reason: str) -> None:
         self.report.documents.failed += 1
         self.report.failures.append(Failure(path=path, error=reason))
+
+
+def _give_back_memory() -> None:
+    """What the tables of a commit took: Arrow keeps it for the next one otherwise, beside what is collected for that."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    pa.default_memory_pool().release_unused()
 
 
 def _stored_settings(snapshot: Snapshot, *, asked: int | None) -> ChunkSettings:
