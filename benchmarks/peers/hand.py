@@ -1,7 +1,7 @@
 """The floor: what a good engineer writes by hand in an afternoon, with nothing that a second run would need.
 
-Threads over `http.client`, replies decoded by simdjson, rows written to Arrow as they come. It cuts by characters, knows
-neither structure nor tokens, keeps no hashes, checks nothing, tries nothing again, and flushes only at its end.
+Threads over `http.client`, replies decoded by simdjson, rows written to Arrow as they come. It cuts by characters,
+knows neither structure nor tokens, keeps no hashes, checks nothing, tries nothing again, and flushes only at its end.
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""LangChain with FAISS, tuned: documents are added in slices, so that memory stays bounded. `--default` is the docs' way."""
+"""LangChain with FAISS, tuned: documents are added in slices, which bounds memory. `--default` is the docs' way."""
 
 import sys
 import time

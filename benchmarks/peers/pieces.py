@@ -1,6 +1,6 @@
 """What the peers' scripts share: the files, a plain way of cutting them for peers that have none, and the last line.
 
-In: the command line `CORPUS URL TARGET BATCH`. Out: texts, spans of at most `LIMIT` characters, one JSON line on stdout.
+In: the command line `CORPUS URL TARGET BATCH`. Out: texts, spans of at most `LIMIT` characters, a JSON line on stdout.
 """
 
 import json
@@ -17,7 +17,7 @@ DIMENSION = 768
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to index, with which server, where to put it, and how many texts go into a request where that is a choice."""
+    """What to index, with which server, where to put it, and how many texts a request takes where that is a choice."""
 
     corpus: Path
     url: str

@@ -43,9 +43,11 @@ if TYPE_CHECKING:
 DEFAULT_CHUNK_TOKENS = 256
 """Best measured retrieval with the default model; see ENGINE figures in docs/design.md."""
 
+FLOAT_BYTES = 4
 COMMIT_ROWS = 4096
+COMMIT_BYTES = 8 * 2**20
 COMMIT_SECONDS = 30.0
-"""A commit is made after so many chunks, documents and retirements or so many seconds, whichever comes first."""
+"""A commit is made after so many chunks, documents and retirements, bytes of vectors, or seconds, what comes first."""
 
 SETTLED_NS = 2_000_000_000
 """A file changed less than this long before it was read may change again within its time stamp's resolution."""
@@ -402,9 +404,11 @@ class _Run:
 
     def _commit_if_due(self) -> None:
         held = len(self.retired) + len(self.touched)
+        vectors = 0
         if self.builder is not None:
             held += self.builder.rows + len(self.builder.documents)
-        if held >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
+            vectors = self.builder.rows * self.builder.dimension * FLOAT_BYTES
+        if held >= COMMIT_ROWS or vectors >= COMMIT_BYTES or time.monotonic() - self.last_commit > COMMIT_SECONDS:
             self._commit()
 
     def _commit(self) -> None:
@@ -450,7 +454,7 @@ class _Run:
 
 
 def _give_back_memory() -> None:
-    """What the tables of a commit took: Arrow keeps it for the next one otherwise, beside what is collected for that."""
+    """Gives back what the tables of a commit took: Arrow would keep it beside what is collected for the next one."""
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     pa.default_memory_pool().release_unused()
