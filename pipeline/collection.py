@@ -114,7 +114,7 @@ class Collection:
         snapshot = self.snapshot
         if self.config.model is not None:
             snapshot.require_model(self.config.model)
-        return search_snapshot(snapshot, self.embedder, query, k=k)
+        return search_snapshot(snapshot, self._embedder_of(snapshot.manifest.model.name), query, k=k)
 
     def ask(self, question: str, *, k: int = USUAL_PASSAGES, on_text: Callable[[str], None] | None = None) -> Answer:
         """An answer from the `k` best passages, with citations that resolve.
@@ -147,10 +147,14 @@ class Collection:
     @property
     def embedder(self) -> Embedder:
         """The collection's model on the server; makes no request before it is used."""
-        if self._embedder is None:
+        return self._embedder_of(self._model)
+
+    def _embedder_of(self, model: str) -> Embedder:
+        """Kept from one call to the next, unless the collection has been moved to another model meanwhile."""
+        if self._embedder is None or self._embedder.model != model:
             self._embedder = Embedder(
                 self._client,
-                self._model,
+                model,
                 batch_size=self.config.batch_size,
                 concurrency=self.config.concurrency,
             )

@@ -17,7 +17,10 @@ from typing import Any, Self
 COMMIT_ROWS = 24
 WORTH_AN_INDEX = 100
 
+BATCH, CONCURRENCY = 4, 2
+
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+SETTINGS = {"PIPELINE_BATCH_SIZE": str(BATCH), "PIPELINE_CONCURRENCY": str(CONCURRENCY)}
 ROOT = Path(__file__).parents[2]
 
 
@@ -31,7 +34,7 @@ class Commands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env={**os.environ, **THREADS},
+            env={**os.environ, **THREADS, **SETTINGS},
         )
         self._read()
 
@@ -90,12 +93,14 @@ def serve(output: Path) -> None:
     import pipeline.cli.collections
     import pipeline.cli.index
     import pipeline.optimize
+    import pipeline.reembed
     from pipeline.cli.main import main
     from pipeline.ingest import run
 
     del faiss, httpx, numpy, pyarrow, simdjson, tqdm
     run.COMMIT_ROWS = COMMIT_ROWS
     pipeline.optimize.WORTH_AN_INDEX = WORTH_AN_INDEX
+    pipeline.reembed.COMMIT_ROWS = COMMIT_ROWS
     output.touch()
     print(0, flush=True)
     for line in sys.stdin.buffer:

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from pipeline.embed.ordered import WINDOW_FACTOR
 from pipeline.store import Layout, Snapshot, verify_collection
-from tests.crash.commands import COMMIT_ROWS, ROOT, THREADS, Commands
+from tests.crash.commands import BATCH, COMMIT_ROWS, CONCURRENCY, ROOT, THREADS, Commands
 from tests.crash.corpus import hash_of, stored_hashes, versions_in, write_document
 from tests.crash.server import MODELS, Seen, crash_server
 
-BATCH, CONCURRENCY = 4, 2
 MOST_CHUNKS = 8
 """Of a document of the corpus."""
 
@@ -87,8 +86,7 @@ class Site:
                 (self.docs / f"{name}.md").unlink()
 
     def index_arguments(self, model: str) -> list[str | Path]:
-        options = ["--chunk-tokens", 64, "--batch-size", BATCH, "--concurrency", CONCURRENCY]
-        return ["index", self.docs, *self.server_arguments(model), "-c", "notes", *map(str, options)]
+        return ["index", self.docs, *self.server_arguments(model), "-c", "notes", "--chunk-tokens", "64"]
 
     def server_arguments(self, model: str) -> list[str | Path]:
         return ["--home", self.home, "--host", self.url, "--model", model]
@@ -119,6 +117,10 @@ class Campaign:
 
     def arguments(self, site: Site) -> list[str | Path]:
         return site.index_arguments(self.model)
+
+    def is_finished(self, status: int, before: State | None) -> bool:
+        """Whether a run that ended with this status had come to its end."""
+        return status == 0
 
     def check_step(self, site: Site, before: State | None, after: State | None) -> None:
         """What a run that was killed may have changed: a document is as it was or as it is to be."""
@@ -191,8 +193,11 @@ class ReEmbedCampaign(Campaign):
         self.model = next(name for name in MODELS if name != self.model)
 
     def arguments(self, site: Site) -> list[str | Path]:
-        options = ["--batch-size", str(BATCH), "--concurrency", str(CONCURRENCY)]
-        return ["collections", "re-embed", "notes", *site.server_arguments(self.model), *options]
+        return ["collections", "re-embed", "notes", *site.server_arguments(self.model)]
+
+    def is_finished(self, status: int, before: State | None) -> bool:
+        """A run that finds the move done, by one that was killed after it, says so and does nothing."""
+        return status == 0 or (status == 2 and before is not None and before.model == self.model)
 
     def check_step(self, site: Site, before: State | None, after: State | None) -> None:
         assert before is not None
@@ -216,7 +221,26 @@ class ReEmbedCampaign(Campaign):
         return again
 
 
-def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], None]) -> Tally:
+@dataclass
+class ReaderProcess:
+    """The other end of `tests.crash.reader`: an error that it saw is one here."""
+
+    process: subprocess.Popen[str]
+
+    def require_no_error(self) -> None:
+        """Ends the test as soon as the reader has seen what must not be."""
+        if self.process.poll() is not None:
+            self.end()
+
+    def end(self) -> dict[str, int]:
+        """What it did, once it has been told to end."""
+        out, _ = self.process.communicate("", timeout=120)
+        done = json.loads(out)
+        assert not done["error"], done["error"]
+        return done
+
+
+def kill_many(site: Site, campaign: Campaign, reader: ReaderProcess, kills: int, log: Callable[[str], None]) -> Tally:
     """Runs the campaign's command again and again, until so many of its runs have been killed."""
     tally = Tally()
     campaign.prepare(site)
@@ -233,8 +257,11 @@ def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], N
         if not site.commands.ended():
             os.kill(process, signal.SIGKILL)
         status = site.commands.status()
-        assert status in (0, -signal.SIGKILL), f"{moment}: {status}\n{site.commands.output.read_text()}"
+        finished = campaign.is_finished(status, before)
+        if not finished:
+            assert status == -signal.SIGKILL, f"{moment}: {status}\n{site.commands.output.read_text()}"
         after = site.state()
+        reader.require_no_error()
         log(
             f"{tally.kills}: {moment}: {status} after {time.monotonic() - began:.3f} s: {_shown(before)} {_shown(after)}"
         )
@@ -242,7 +269,7 @@ def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], N
         lost = campaign.check_requests(site, before, after)
         assert before is None or (after is not None and after.generation >= before.generation)
         tally.commits_seen += (after.generation if after else 0) - (before.generation if before else 0)
-        if status == 0:
+        if finished:
             usual = 0.7 * usual + 0.3 * (time.monotonic() - began)
             tally.finished += 1
             campaign.check_end(site, after)
@@ -254,7 +281,8 @@ def kill_many(site: Site, campaign: Campaign, kills: int, log: Callable[[str], N
             tally.lost += lost
             tally.most_lost = max(tally.most_lost, lost)
             before = after
-    site.commands.run(*campaign.arguments(site))
+    site.commands.start(*campaign.arguments(site))
+    assert campaign.is_finished(site.commands.status(), before), site.commands.output.read_text()
     campaign.check_end(site, site.state())
     return tally
 
@@ -315,8 +343,8 @@ def site_at(folder: Path, seed: int) -> Iterator[Site]:
 
 
 @contextmanager
-def reader_on(site: Site) -> Iterator[Callable[[], dict[str, int]]]:
-    """A process that reads all the time. What is given ends it and tells what it did; an error it saw is one here."""
+def reader_on(site: Site) -> Iterator[ReaderProcess]:
+    """A process that reads all the time."""
     with crash_server(Seen()) as url:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.reader", str(site.home), "notes", url],
@@ -327,14 +355,8 @@ def reader_on(site: Site) -> Iterator[Callable[[], dict[str, int]]]:
             text=True,
         )
 
-        def end() -> dict[str, int]:
-            out, _ = process.communicate("", timeout=120)
-            done = json.loads(out)
-            assert not done["error"], done["error"]
-            return done
-
         try:
-            yield end
+            yield ReaderProcess(process)
         finally:
             process.kill()
             process.wait()

@@ -23,9 +23,9 @@ SEED = int(os.environ.get("PIPELINE_CRASH_SEED", "20261124"))
 
 
 def disturb(folder: Path, campaign: Campaign, kills: int) -> None:
-    with site_at(folder, SEED) as site, reader_on(site) as end_reader:
-        tally = kill_many(site, campaign, kills, print)
-        read = end_reader()
+    with site_at(folder, SEED) as site, reader_on(site) as reader:
+        tally = kill_many(site, campaign, reader, kills, print)
+        read = reader.end()
         print(tally, read)
         require_as_undisturbed(site, campaign.model)
     assert tally.kills == kills
