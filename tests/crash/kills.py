@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.embed.embedder import SPARE_WORKERS
 from pipeline.embed.ordered import WINDOW_FACTOR
 from pipeline.store import Layout, Snapshot, verify_collection
 from tests.crash.commands import BATCH, COMMIT_ROWS, CONCURRENCY, ROOT, THREADS, Commands
@@ -27,8 +28,13 @@ from tests.crash.server import MODELS, Seen, crash_server
 MOST_CHUNKS = 8
 """Of a document of the corpus."""
 
-IN_FLIGHT = COMMIT_ROWS + BATCH * CONCURRENCY * (WINDOW_FACTOR + 1) + MOST_CHUNKS
-"""Texts that a kill may cost at most: those since the last commit, those in the window of requests, and a document."""
+WINDOW = BATCH * (CONCURRENCY + SPARE_WORKERS) * WINDOW_FACTOR
+IN_FLIGHT = COMMIT_ROWS + MOST_CHUNKS + WINDOW + MOST_CHUNKS
+"""Texts that a kill may cost at most.
+
+Those of a commit that is being made, which a document may have made larger, those in the window of requests, and those
+of a document that is not whole yet.
+"""
 
 NAMES = [f"doc{number:02}" for number in range(40)]
 POLL_SECONDS = 0.0005
