@@ -10,7 +10,8 @@ from pipeline.server import decode
 from pipeline.server.exchange import Refusal, Reply, Request, encode
 from pipeline.server.facts import model_facts
 from pipeline.server.gguf_header import read_header
-from pipeline.server.models import LAYER_TYPE, ModelStore, configuration
+from pipeline.server.model_config import configuration
+from pipeline.server.models import LAYER_TYPE, ModelStore
 from pipeline.server.names import parse_name
 from pipeline.server.progress import Line, progress_reply
 from pipeline.server.pulling import pull_lines
@@ -69,9 +70,10 @@ def _create(service: Service, request: Request, name: str, given: Line) -> Itera
         raise Refusal(400, "no base model was found")
     template = _new_template(store, given.get("template", ""), layers, layers[place])
     wanted = given.get("quantize") or given.get("quantization") or ""
+    before = layers[place]["digest"]
     layers[place] = yield from quantized(store, request, layers[place], wanted)
-    header = read_header(store.blob_path(layers[place]["digest"]))
-    config |= configuration(header, [layers[place]])
+    if not config or layers[place]["digest"] != before:
+        config |= configuration(read_header(store.blob_path(layers[place]["digest"])), [layers[place]])
     config |= {field: given[field] for field in ("renderer", "parser", "requires") if given.get(field)}
     changed = _with_changes(store, layers, {**given, "template": template})
     for status, _ in changed:

@@ -15,8 +15,9 @@ from pipeline.server.blobs import INVALID_DIGEST
 from pipeline.server.convert import FILE_TYPES, convert_bert
 from pipeline.server.exchange import Refusal, Request
 from pipeline.server.gguf_header import MAGIC, Header, read_header
+from pipeline.server.model_config import QUANTIZATIONS
 from pipeline.server.model_folder import WEIGHTS_ENDING, bert_files
-from pipeline.server.models import DIGEST, LAYER_TYPE, QUANTIZATIONS, ModelStore
+from pipeline.server.models import DIGEST, LAYER_TYPE, ModelStore
 from pipeline.server.progress import Line
 from pipeline.server.quantize import requantize
 
@@ -91,14 +92,11 @@ def _converted(store: ModelStore, request: Request, name: str, files: Mapping[st
     for path in places.values():
         if not path.is_file():
             raise Refusal(500, f"open {path}: no such file or directory")
-    try:
-        with store.scratch() as folder:
-            target = folder / "model.gguf"
-            convert_bert(bert_files(name, places, precision=CONVERTED), target)
-            request.cancellation.check()
-            return _stored(store, target)
-    except EngineError as error:
-        raise Refusal(500, error.message) from error
+    with store.scratch() as folder:
+        target = folder / "model.gguf"
+        convert_bert(bert_files(name, places, precision=CONVERTED), target)
+        request.cancellation.check()
+        return _stored(store, target)
 
 
 def _stored(store: ModelStore, path: Path, *, origin: str = "") -> Layer:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import EngineError, StorageUnwritable, UsageError
 from pipeline.server import ModelStore
-from pipeline.server.models import human_number
+from pipeline.server.model_config import human_number
 from tests.server.make_model import tiny_gguf
 
 

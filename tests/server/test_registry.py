@@ -358,8 +358,8 @@ def test_disk_is_full(
     assert [path for path, headers in registry.asked("GET") if "range" in headers and digest in path] == []
 
 
-def test_disk_that_fills_up(client: httpx.Client, store: ModelStore, registry: LocalRegistry) -> None:
-    """A disk that takes no more ends the pull with the real server's words, without further attempts."""
+def test_file_that_cannot_be_written(client: httpx.Client, store: ModelStore, registry: LocalRegistry) -> None:
+    """It ends the pull with the real server's words, without further attempts."""
     blob = store.blob_path(digests(registry.manifests["library/tiny", "latest"])[0])
     blob.parent.mkdir(parents=True)
     blob.with_name(f"{blob.name}-partial").symlink_to("/dev/full")

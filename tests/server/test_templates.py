@@ -1,10 +1,16 @@
 """Go templates: what they write for conversations, and what is refused when they are read."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from pipeline.server.facts import model_facts
 from pipeline.server.templates import TemplateError, parse_template
+from pipeline.server.templates.choice import go_template
 from pipeline.server.templates.parse import parse
 from pipeline.server.templates.render import render
+from tests.server.make_model import tiny_gguf
 
 TALK = [
     {"role": "system", "content": "S"},
@@ -145,3 +151,24 @@ def test_tool_calls() -> None:
     )
     call = {"function": {"name": "f", "arguments": '{"a": 1}'}}
     assert template.prompt([{"role": "assistant", "content": "", "tool_calls": [call]}]) == 'f{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("stored", "in_file", "capabilities", "chosen"),
+    [
+        ("", "jinja", ("completion",), ""),
+        ("{{ .Prompt }}", "", ("completion",), "{{ .Prompt }}"),
+        ("{{ .Prompt }}", "jinja", ("completion",), "{{ .Prompt }}"),
+        ("{{ .Prompt }}", "jinja", ("completion", "tools"), ""),
+        ("{{ .Prompt }}", "jinja", ("completion", "thinking"), ""),
+        ("{{ .Prompt }}", "", ("embedding",), ""),
+        ("{{ define }}", "jinja", ("completion",), ""),
+        ("{{ define }}", "", ("completion",), "{{ define }}"),
+    ],
+)
+def test_which_template_is_used(
+    tmp_path: Path, stored: str, in_file: str, capabilities: tuple[str, ...], chosen: str
+) -> None:
+    """The stored one, unless the file's brings tools or thinking, or is the only one that can be rendered."""
+    facts = replace(model_facts(tiny_gguf(tmp_path / "tiny.gguf")), capabilities=capabilities, template=in_file)
+    assert go_template(stored, facts) == chosen

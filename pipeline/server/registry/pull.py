@@ -34,11 +34,10 @@ def pull_model(
         except WeightsUnavailable as error:
             cancellation.check()
             raise RegistryError(f"pull model manifest: {error.message}") from error
-        fetched = [blob for blob in blobs if not store.blob_path(blob.digest).is_file()]
         for blob in blobs:
             yield from _pull(registry, store, blob, cancellation)
     yield {"status": "verifying sha256 digest"}
-    for blob in fetched:
+    for blob in blobs:
         path = store.blob_path(blob.digest)
         if not path.is_file():
             finish(path, blob.digest, cancellation)

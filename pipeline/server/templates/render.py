@@ -91,8 +91,8 @@ class _Writer:
             self.write(branch.otherwise, dot)
         depth = len(self._scopes)
         for item in items:
-            named = branch.variables[-1:] and zip(branch.variables, item[-len(branch.variables) :], strict=True)
-            self._scopes.append(dict(named))
+            named = item[2 - len(branch.variables) :]
+            self._scopes.append(dict(zip(branch.variables, named, strict=True)))
             try:
                 self.write(branch.body, item[1])
             except _Left as left:

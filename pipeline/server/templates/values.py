@@ -60,7 +60,7 @@ def _length(value: Any) -> int:
     raise TemplateError("len of what has no length")
 
 
-def _slice(value: Any, *bounds: int) -> Any:
+def _slice(value: Any, *bounds: Any) -> Any:
     if not isinstance(value, str | Sequence) or len(bounds) > 2 or any(not isinstance(bound, int) for bound in bounds):
         raise TemplateError("a bad slice")
     content: Any = value.encode() if isinstance(value, str) else value
@@ -103,12 +103,20 @@ def _printf(form: str, *values: Any) -> str:
     return _FORM.sub(one, form)
 
 
+def _not(value: Any) -> bool:
+    return not value
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return one != other
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "and": lambda *values: next((value for value in values if not value), values[-1]),
     "or": lambda *values: next((value for value in values if value), values[-1]),
-    "not": lambda value: not value,
+    "not": _not,
     "eq": _compare(lambda one, other: one == other),
-    "ne": lambda one, other: one != other,
+    "ne": _differ,
     "lt": _ordered(lambda one, other: one < other),
     "le": _ordered(lambda one, other: one <= other),
     "gt": _ordered(lambda one, other: one > other),
