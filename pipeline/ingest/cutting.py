@@ -71,6 +71,7 @@ class Cutting:
         self._waiting: deque[tuple[Task, _Worker | None]] = deque()
         self._workers: list[_Worker] = []
         self._cut_here = 0
+        self._alone = not sys.executable or _cores() < 2
 
     def __enter__(self) -> Cutting:
         return self
@@ -83,14 +84,14 @@ class Cutting:
 
     def share(self, settings: ChunkSettings, vocabulary: Sequence[str] | None) -> None:
         """Lets other processes help from now on, where there are cores for them and so much has been cut already."""
-        if self._workers or self._cut_here < WORTH_SHARING:
+        if self._alone or self._workers or self._cut_here < WORTH_SHARING:
             return
-        cores = _cores()
-        for _ in range(min(MOST_WORKERS, cores) if cores > 1 else 0):
+        for _ in range(min(MOST_WORKERS, _cores())):
             try:
                 self._workers.append(_start(settings, vocabulary))
             except OSError as error:
                 logger.info("no process to help with reading: %s", error)
+                self._alone = True
                 return
 
     def put(self, task: Task) -> None:
@@ -122,18 +123,24 @@ class Cutting:
         try:
             answer = read_frame(_stream(worker.process.stdout))
         except (EOFError, OSError):
-            return task, self._after_the_end_of(worker)
+            return task, self._after_the_end_of(worker, task)
         return task, self._cut_by_itself(task) if answer is None else from_json(answer)
 
     def _cut_by_itself(self, task: Task) -> Cut | Unread:
         self._cut_here += task.found.size
         return cut_file(task.found.path, task.known_hash, self._prepared)
 
-    def _after_the_end_of(self, worker: _Worker) -> Unread:
-        """A process that ended did so over the file whose result is missing; the others it had are cut here."""
+    def _after_the_end_of(self, worker: _Worker, task: Task) -> Cut | Unread:
+        """A process that was killed was so over the file whose result is missing; the others it had are cut here.
+
+        One that ended by itself cannot run here, for whatever reason: no other is started.
+        """
         status = _ended(worker)
         self._workers = [other for other in self._workers if other is not worker]
         self._waiting = deque((task, None if other is worker else other) for task, other in self._waiting)
+        if status >= 0:
+            self._alone = True
+            return self._cut_by_itself(task)
         return Unread(message=f"cannot be read: the process that read it ended with {status}", out_of_reach=True)
 
 

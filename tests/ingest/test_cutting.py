@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,17 @@ def test_no_process_is_left_behind(folder: Path) -> None:
         processes = [worker.process for worker in cutter._workers]
         assert len(processes) == 2
     assert [process.returncode for process in processes] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.usefixtures("helped")
+def test_processes_that_cannot_run_are_done_without(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the interpreter is not what it says, every file is cut here, and no other process is started."""
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    tasks = tasks_of(folder)
+    with Cutting(lambda: PREPARED) as cutter:
+        results = list(run_all(cutter, tasks))
+        assert cutter._workers == []
+    assert results == [(task.found.path, result_of(task.found.path)) for task in tasks]
 
 
 def test_process_ends_with_the_run_that_started_it(tmp_path: Path) -> None:
