@@ -27,7 +27,7 @@ class LocalRegistry:
     """`cuts` replies with a blob end after `cut_after` bytes; with `held`, each one stops there until that is set.
 
     `storage` sends readers and writers on to another host's address for the bytes. `sign_in` asks for a token;
-    with `key`, a public key, only who signs with it gets one. `answers` are statuses for the next requests by method.
+    with `key`, a public key, only who signs with it gets one. With `hides`, blobs are there for who mounts them only. `answers` are statuses for the next requests by method.
     """
 
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -43,6 +43,7 @@ class LocalRegistry:
     realm: str = ""
     key: str = ""
     accepted: str = "let-me-in"
+    hides: bool = False
     answers: dict[str, list[int]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
     host: str = ""
@@ -138,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.enters():
             found = BLOB.fullmatch(self.path)
             content = self.state.blobs.get(found[2]) if found else None
-            if content is None:
+            if content is None or self.state.hides:
                 self.reply(404)
             else:
                 self.send_response(200)

@@ -307,8 +307,9 @@ def test_create_from_what_is_no_model(own_client: httpx.Client) -> None:
     assert sent == [{"status": "parsing GGUF"}, {"error": "supplied file was not in GGUF format"}]
 
 
-def test_create_from_a_model_that_cannot_be_pulled(own_client: httpx.Client) -> None:
+def test_create_from_a_model_that_cannot_be_pulled(own_client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is pulled first, and what the pull says is said here."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     sent = lines(own_client.post("/api/create", json={"model": "made", "from": "nowhere-at-all"}))
     assert sent[0] == {"status": "pulling manifest"}
     assert "nowhere-at-all" in sent[-1]["error"]

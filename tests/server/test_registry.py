@@ -509,9 +509,15 @@ def test_push_of_a_model_that_the_registry_half_has(
         "/api/create", json={"model": f"{registry.host}/mine/made", "from": name, "system": "New.", "stream": False}
     )
     assert made.json() == {"status": "success"}
+    registry.hides = True
     registry.requests.clear()
-    assert push(client, f"http://{registry.host}/mine/made")[-1] == {"status": "success"}
-    assert len(registry.asked("PATCH")) == 2
+    lines = push(client, f"http://{registry.host}/mine/made")
+    assert lines[-1] == {"status": "success"}
+    assert [line for line in lines if line.get("total") == LARGE][-1]["completed"] == LARGE
+    sent = {headers["content-length"] for _, headers in registry.asked("PATCH")}
+    assert str(len("New.")) in sent
+    assert str(LARGE) not in sent
+    assert "from=library%2Ftiny" in registry.asked("POST")[0][0]
 
 
 def test_push_that_is_tried_again(client: httpx.Client, registry: LocalRegistry) -> None:
