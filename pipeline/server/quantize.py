@@ -1,12 +1,13 @@
 """A model file in another precision: an F32, F16 or BF16 GGUF file comes in, an F32, F16 or Q8_0 one goes out.
 
 The `gguf` package does the numbers. Which tensors change is llama.cpp's rule (`tensor_allows_quantization` in
-src/llama-quant.cpp): weight matrices, without norms, gates of experts, positions and token types.
+src/llama-quant.cpp): weight matrices, without those that are small or that a model is sensitive to, by their names.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KEPT = ("position_embd.weight", "token_types.weight")
-KEPT_ENDINGS = ("_norm.weight", "ffn_gate_inp.weight")
+KEPT = re.compile(
+    r"_norm\.weight|ffn_gate_inp\.weight|altup|laurel|per_layer_model_proj|ssm_conv1d|shortconv\.conv\.weight|"
+    r"time_mix_(first|[wvag]\d|decay_w\d|lerp_fused)\.weight|attn_rel_b\.weight|(^|\.)position_embd|^token_types\.weight|"
+    r"sam\.(pos_embd|neck\.|net_)|\.rel_pos|\.patch_(embd|merger)"
+)
 OWN_FIELDS = ("general.architecture", "general.file_type", "general.quantization_version")
 """Fields that are written anew."""
 
@@ -69,7 +73,7 @@ def _write_header(gguf: Any, reader: Any, writer: Any, tensors: list[tuple[Any, 
 def _kind(gguf: Any, tensor: Any, precision: str) -> Any:
     wanted = gguf.GGMLQuantizationType[precision]
     matrix = len(tensor.shape) > 1 and tensor.name.endswith("weight")
-    if not matrix or tensor.name in KEPT or tensor.name.endswith(KEPT_ENDINGS):
+    if not matrix or KEPT.search(tensor.name):
         return tensor.tensor_type
     if wanted is gguf.GGMLQuantizationType.Q8_0 and int(tensor.shape[0]) % gguf.GGML_QUANT_SIZES[wanted][0]:
         return gguf.GGMLQuantizationType.F16  # its rows are no whole number of blocks
