@@ -153,10 +153,10 @@ def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, in
     truth = Ranking(queries, min(NEIGHBOURS, rows))
     scan(truth, 0, vectors, None)
     _, found = index.search(queries, min(LADDER[-1], rows))
-    ranks: list[int] = []
+    missed, ranks = len(vectors), list[int]()
     for best, seen in zip(truth.best, found, strict=True):
         rank: dict[int, int] = {row: at for at, row in enumerate(seen.tolist())}
-        ranks.extend(rank[row] if row in rank else rows for row in best.rows.tolist())
+        ranks.extend(rank.get(row, missed) for row in best.rows.tolist())
     recalls = [float(np.mean(np.array(ranks) < count)) for count in LADDER]
     at = next((at for at, recall in enumerate(recalls) if recall >= GOAL), len(LADDER) - 1)
     return LADDER[at], recalls[at], len(chosen)
