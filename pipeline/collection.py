@@ -6,7 +6,7 @@ In: a name and settings. Out: reports, hits, answers, files.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,6 +18,7 @@ from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound
 from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
+from pipeline.query import MODES
 from pipeline.query import search as search_snapshot
 from pipeline.store import Layout, Snapshot, require_collection
 
@@ -93,28 +94,33 @@ class Collection:
     def index(
         self,
         *paths: str | os.PathLike[str],
+        chunker: str | Sequence[str] = (),
         chunk_tokens: int | None = None,
         allow_empty: bool = False,
         progress: IndexProgress | None = None,
         report: IndexReport | None = None,
     ) -> IndexReport:
-        """Brings the collection up to date with files and folders; see `pipeline.ingest.index_paths`."""
+        """Brings the collection up to date with files and folders; see `pipeline.ingest.index_paths`.
+
+        `chunker` says how a new collection is cut, as `pipeline.chunk.parse_chunker` reads it.
+        """
         return index_paths(
             self.layout,
             self.embedder,
             [Path(path) for path in paths],
+            chunker=[chunker] if isinstance(chunker, str) else chunker,
             chunk_tokens=chunk_tokens,
             allow_empty=allow_empty,
             progress=progress,
             report=report,
         )
 
-    def search(self, query: str, *, k: int = 10) -> list[Hit]:
+    def search(self, query: str, *, k: int = 10, mode: str = MODES[0]) -> list[Hit]:
         """The `k` passages most similar to `query`, best first; see `pipeline.query.search`."""
         snapshot = self.snapshot
         if self.config.model is not None:
             snapshot.require_model(self.config.model)
-        return search_snapshot(snapshot, self._embedder_of(snapshot.manifest.model.name), query, k=k)
+        return search_snapshot(snapshot, self._embedder_of(snapshot.manifest.model.name), query, k=k, mode=mode)
 
     def ask(self, question: str, *, k: int = USUAL_PASSAGES, on_text: Callable[[str], None] | None = None) -> Answer:
         """An answer from the `k` best passages, with citations that resolve.

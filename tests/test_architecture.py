@@ -24,13 +24,13 @@ ORDER = (
     ("store",),
     ("index",),
     ("optimize",),
-    ("ingest", "reembed"),
+    ("ingest", "reembed", "preview"),
     ("exchange",),
     ("query",),
     ("answer",),
-    ("evaluate",),
     ("connect",),
     ("collection", "conversation"),
+    ("evaluate",),
     ("cli",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}

@@ -90,7 +90,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def paragraphs(*words: str) -> str:
     """A text whose paragraphs are chunks of their own: each fills more than half of the budget."""
-    return "\n\n".join(" ".join(f"{word}{number}" for number in range(40)) for word in words) + "\n"
+    return "\n\n".join(" ".join(f"{word}{number}" for number in range(70)) for word in words) + "\n"
 
 
 def test_every_chunk_is_stored_with_its_own_vector(bench: Bench) -> None:

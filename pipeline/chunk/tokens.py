@@ -1,35 +1,41 @@
 """Counting tokens as the embedding model does, so that no chunk is cut by the server.
 
-In: a vocabulary (from `/api/show` with `verbose`), texts. Out: for each word-like piece of a text its position and how
-many tokens it takes. The text is looked at once; spans are then costed by prefix sums.
+In: a vocabulary (from `/api/show` with `verbose`), texts. Out: the pieces that make up a text and how many tokens each
+takes. The text is looked at once; spans are then costed by prefix sums.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Protocol
 
-from pipeline.chunk.sums import Pieces, code_points
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from pipeline.chunk.words import Words, code_points
 
 WORD_START = "\u2581"
 CONTINUATION = "##"
-CACHED_WORDS = 200_000
+REMEMBERED_PIECES = 200_000
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f"
 PUNCTUATION = (
     "!-/:-@\\[-`{-~\u00a1\u00a7\u00ab\u00b6\u00b7\u00bb\u00bf"
     "\u2010-\u2027\u2030-\u205e\u3001-\u301f\uff01-\uff0f\uff1a-\uff20"
 )
 LONGEST_PIECE = 40
-"""A word beyond the longest piece is counted in parts: a little more than the model counts, never less by much."""
-PIECES = re.compile(rf"[{CJK}{PUNCTUATION}]|[^\s{CJK}{PUNCTUATION}]{{1,{LONGEST_PIECE}}}")
+"""A word beyond the longest piece is counted in parts: a little more than the model counts, never less."""
+WORD = re.compile(rf"[^\s{CJK}{PUNCTUATION}]+")
+WORDS = re.compile(rf"[{CJK}{PUNCTUATION}]|[^\s{CJK}{PUNCTUATION}]+")
+TILES = re.compile(
+    rf"[^\s{CJK}{PUNCTUATION}]{{1,{LONGEST_PIECE}}}[{PUNCTUATION}]{{0,8}}\s{{0,16}}"
+    rf"|[{PUNCTUATION}]{{1,8}}\s{{0,16}}|[{CJK}]\s{{0,16}}|\s{{1,64}}"
+)
+"""Cuts a text into pieces with nothing between them: a word with the punctuation and white space that follow it.
+
+Bounded, as each different piece is remembered with its count.
+"""
+BY_CHARACTER = Words(re.compile(f"[{CJK}{PUNCTUATION}]"), LONGEST_PIECE)
 IS_CJK = re.compile(f"[{CJK}]")
-BY_CHARACTER = Pieces(re.compile(f"[{CJK}{PUNCTUATION}]"), LONGEST_PIECE)
 
 
 class TokenCounter(Protocol):
@@ -37,12 +43,8 @@ class TokenCounter(Protocol):
 
     exact: bool
 
-    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
-        """(offset, tokens) of each piece of `text` in order; white space costs nothing and belongs to no piece."""
-        ...
-
-    def sums(self, text: str) -> NDArray[np.int32]:
-        """Shape (len(text) + 1,): the tokens of the pieces that start before each offset."""
+    def pieces(self, text: str) -> tuple[list[int], list[int]]:
+        """The pieces of a text in order, with nothing between them but white space: starts, and tokens of each."""
         ...
 
     def count(self, text: str) -> int:
@@ -50,7 +52,44 @@ class TokenCounter(Protocol):
         ...
 
 
-class WordPieceCounter:
+class _Remembered(dict[str, int]):
+    """Counts by piece; one that is not known is counted once, and all are forgotten when there are too many."""
+
+    def __init__(self, count: Callable[[str], int]) -> None:
+        super().__init__()
+        self._count = count
+
+    def __missing__(self, piece: str) -> int:
+        if len(self) >= REMEMBERED_PIECES:
+            self.clear()
+        tokens = self[piece] = self._count(piece)
+        return tokens
+
+
+class TiledCounter:
+    """Counts by pieces that `pattern` tiles a text with, each counted once by `count_piece`."""
+
+    def __init__(self, pattern: re.Pattern[str], count_piece: Callable[[str], int]) -> None:
+        self._pattern = pattern
+        self._remembered = _Remembered(count_piece)
+
+    def pieces(self, text: str) -> tuple[list[int], list[int]]:
+        found = self._pattern.findall(text)
+        offsets = list(accumulate(map(len, found), initial=0))
+        offsets.pop()
+        tokens = list(map(self._remembered.__getitem__, found))
+        if max(map(len, found), default=0) >= LONGEST_PIECE:
+            self._correct(found, tokens)
+        return offsets, tokens
+
+    def count(self, text: str) -> int:
+        return sum(self.pieces(text)[1])
+
+    def _correct(self, found: list[str], tokens: list[int]) -> None:
+        """Raises in `tokens` what parts of words longer than the longest piece cost more than words of their own."""
+
+
+class WordPieceCounter(TiledCounter):
     """BERT's WordPiece: lower case, no accents, CJK characters and punctuation apart, then greedy longest match.
 
     Source: Devlin et al. 2018 and google-research/bert `tokenization.py`; without its limit on the length of words,
@@ -60,6 +99,7 @@ class WordPieceCounter:
     exact = True
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
+        super().__init__(TILES, self._count_piece)
         if any(token.startswith(WORD_START) for token in vocabulary):
             self._starts = {token[1:] for token in vocabulary if token.startswith(WORD_START)}
             self._rests = {token for token in vocabulary if not token.startswith(WORD_START)}
@@ -67,44 +107,26 @@ class WordPieceCounter:
             self._starts = {token for token in vocabulary if not token.startswith(CONTINUATION)}
             self._rests = {token[len(CONTINUATION) :] for token in vocabulary if token.startswith(CONTINUATION)}
         self._longest = max((len(token) for token in self._starts | self._rests), default=1)
-        self._cache: dict[str, int] = {}
-
-    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
-        cache = self._cache
-        for match in PIECES.finditer(text):
-            piece = match[0]
-            tokens = cache.get(piece)
-            if tokens is None:
-                if len(cache) >= CACHED_WORDS:
-                    cache.clear()
-                tokens = cache[piece] = self._count_piece(piece)
-            yield match.start(), tokens
-
-    def sums(self, text: str) -> NDArray[np.int32]:
-        import numpy as np  # noqa: PLC0415 - heavy
-
-        pieces = PIECES.findall(text)
-        cache = self._cache
-        for piece in set(pieces).difference(cache):
-            cache[piece] = self._count_piece(piece)
-        single, starts, _ = BY_CHARACTER.words(text)
-        starting = single
-        starting[starts] = True
-        costs = np.zeros(len(text) + 1, np.int32)
-        costs[1:][starting] = [cache[piece] for piece in pieces]
-        if len(cache) >= CACHED_WORDS:
-            cache.clear()
-        return np.cumsum(costs, dtype=np.int32)
-
-    def count(self, text: str) -> int:
-        return sum(tokens for _, tokens in self.pieces(text))
+        self._words = _Remembered(self._count_word)
 
     def _count_piece(self, piece: str) -> int:
-        return sum(self._match(word) for word in _words(piece))
+        return sum(map(self._words.__getitem__, WORDS.findall(piece)))
 
-    def _match(self, word: str) -> int:
+    def _count_word(self, word: str) -> int:
+        return sum(self._match(part, self._starts) for part in _words(word))
+
+    def _correct(self, found: list[str], tokens: list[int]) -> None:
+        inside = False
+        for number, piece in enumerate(found):
+            if inside and (rest := WORD.match(piece)):
+                as_rest = sum(self._match(part, self._rests) for part in _words(rest[0]))
+                tokens[number] = max(tokens[number], as_rest + self._count_piece(piece[rest.end() :]))
+            inside = len(piece) == LONGEST_PIECE and WORD.fullmatch(piece) is not None
+            tokens[number] += inside
+
+    def _match(self, word: str, known: set[str]) -> int:
         """Tokens of one word by greedy longest match; a word that cannot be matched whole is one unknown token."""
-        position, tokens, known = 0, 0, self._starts
+        position, tokens = 0, 0
         while position < len(word):
             end = min(len(word), position + self._longest)
             while end > position and word[position:end] not in known:
@@ -123,29 +145,26 @@ class EstimateCounter:
 
     exact = False
 
-    def pieces(self, text: str) -> Iterator[tuple[int, int]]:
-        for match in PIECES.finditer(text):
-            yield match.start(), (len(match[0].encode("utf-8", "surrogatepass")) + 2) // 3
-
-    def sums(self, text: str) -> NDArray[np.int32]:
+    def pieces(self, text: str) -> tuple[list[int], list[int]]:
         import numpy as np  # noqa: PLC0415 - heavy
 
         single, starts, ends = BY_CHARACTER.words(text)
-        costs = np.zeros(len(text) + 1, np.int32)
+        costs = np.zeros(len(text), np.int32)
         if text.isascii():
-            costs[1:] = single
+            costs[:] = single
             lengths = ends - starts
         else:
             codes = code_points(text)
             widths = 1 + (codes >= 0x80).astype(np.int32) + (codes >= 0x800) + (codes >= 0x10000)
-            costs[1:] = single * ((widths + 2) // 3)
+            costs[:] = single * ((widths + 2) // 3)
             before = np.concatenate(([0], np.cumsum(widths)))
             lengths = before[ends] - before[starts]
-        costs[starts + 1] = (lengths + 2) // 3
-        return np.cumsum(costs, dtype=np.int32)
+        costs[starts] = (lengths + 2) // 3
+        offsets = np.flatnonzero(costs)
+        return offsets.tolist(), costs[offsets].tolist()
 
     def count(self, text: str) -> int:
-        return sum(tokens for _, tokens in self.pieces(text))
+        return sum(self.pieces(text)[1])
 
 
 def token_counter(vocabulary: Sequence[str] | None) -> TokenCounter:

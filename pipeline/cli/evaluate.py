@@ -1,4 +1,4 @@
-"""`pipeline eval`: retrieval quality on golden questions."""
+"""`pipeline eval`: retrieval quality on golden questions or a BEIR folder, settings side by side."""
 
 from __future__ import annotations
 
@@ -6,79 +6,225 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pipeline.cli.options import collection_option, model_option, server_options, shared_options
-from pipeline.cli.reporting import notice, print_json
-from pipeline.cli.session import open_for_command
-from pipeline.config import Config
+from pipeline.answer import choose_chat_model
+from pipeline.cli.options import collection_option, server_options, shared_options
+from pipeline.cli.progress import IndexBars
+from pipeline.cli.reporting import notice, print_json, shown_path
+from pipeline.cli.session import announce, open_for_command
+from pipeline.config import DEFAULT_MODEL, Config
 from pipeline.errors import UsageError
-from pipeline.evaluate import GoldenQuestion, evaluate_golden, read_golden
+from pipeline.evaluate import (
+    BeirTask,
+    Comparison,
+    GoldenTask,
+    Run,
+    draft_questions,
+    is_test_collection,
+    plot_comparison,
+    question_line,
+    read_golden,
+    read_test_collection,
+    require_plot,
+    run_modes,
+    run_settings,
+)
+from pipeline.query import MODES
 from pipeline.store import Snapshot
 
+COLUMNS = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
+DEFAULT_CHUNKER = "structure"
 
-@click.command("eval", short_help="Measure retrieval quality on golden questions.")
+
+@click.command("eval", short_help="Measure retrieval quality on golden questions or a BEIR folder.")
 @click.argument("golden", type=click.Path(path_type=Path))
 @collection_option
-@model_option
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Embedding model; several are compared.")
+@click.option(
+    "--chunker",
+    "chunkers",
+    multiple=True,
+    metavar="NAME[:TOKENS[:OVERLAP]]",
+    help="How documents are cut; several are compared.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    multiple=True,
+    type=click.Choice(MODES),
+    help=f"How to search; several are compared.  [default: {MODES[0]}]",
+)
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the comparison: .png, .svg, .pdf.")
+@click.option(
+    "--draft", type=click.IntRange(min=1), metavar="N", help="Write N questions to GOLDEN, for you to review."
+)
+@click.option("--chat-model", metavar="NAME", help="Chat model that draws up questions.")
 @server_options
 @shared_options
-def evaluate(golden: Path, name: str, config: Config, as_json: bool) -> int:
-    """Measure how well a collection answers the questions of GOLDEN.
+def evaluate(
+    golden: Path,
+    name: str,
+    models: tuple[str, ...],
+    chunkers: tuple[str, ...],
+    modes: tuple[str, ...],
+    plot: Path | None,
+    draft: int | None,
+    config: Config,
+    as_json: bool,
+) -> int:
+    """Measure how well the search finds what GOLDEN says it should, and compare settings.
 
-    GOLDEN is a file of JSON lines {"question", "path", "quote"}; paths are relative to its folder. Questions whose
-    path is null are left out. Measures are by document; passage recall counts passages that hold the quote.
+    GOLDEN is a file of JSON lines {"question", "path", "quote"}, with paths relative to its folder, or a folder in the
+    layout of BEIR: corpus.jsonl, queries.jsonl, qrels/test.tsv. Questions whose path is null are left out. Measures
+    are by document: one ranks as its best passage does. Passage recall counts passages that hold the quote.
+
+    Golden questions are asked of collection -c, unless --model or --chunker ask for others: then, as for a BEIR
+    folder, the documents are indexed into collections of their own below the home, which are kept.
     """
     started = time.perf_counter()
-    questions = read_golden(golden)
-    with open_for_command(name, config) as collection:
-        _require_documents(questions, golden.parent, collection.snapshot)
-        model = collection.snapshot.manifest.model.name
-        chunker = collection.snapshot.manifest.chunker
-        report = evaluate_golden(questions, golden.parent, lambda question, k: collection.search(question, k=k))
+    if draft is not None:
+        return _draft(golden, name, draft, config, as_json=as_json)
+    if plot is not None:
+        require_plot(plot)
+    task, runs = _run(golden, name, models, chunkers, modes or MODES[:1], config)
+    comparison = Comparison.of(runs)
+    labels = _labels(runs)
+    if plot is not None:
+        plot_comparison(plot, labels, comparison, title=f"{task.name}, {task.queries} queries")
     seconds = round(time.perf_counter() - started, 3)
+    results = task.results if isinstance(task, GoldenTask) else ()
     if as_json:
-        run = {
-            "mode": "dense",
-            "model": model,
-            "chunker": chunker,
-            **report.measures,
-            "passage": report.passage_recall,
-        }
-        questions_json = [
-            {
-                **asdict(result.question),
-                "document_rank": result.document_rank,
-                "passage_rank": result.passage_rank,
-            }
-            for result in report.results
+        questions = [
+            {**asdict(each.question), "document_rank": each.document_rank, "passage_rank": each.passage_rank}
+            for each in results
         ]
         print_json(
             {
-                "dataset": str(golden),
-                "queries": report.queries,
-                "runs": [run],
-                "questions": questions_json,
+                "dataset": task.name,
+                "queries": task.queries,
+                "runs": comparison.to_json(),
+                "questions": questions,
                 "seconds": seconds,
             }
         )
         return 0
-    click.echo(f"{report.queries} questions, {model}, dense, {seconds:.1f} s")
-    for measure, value in report.measures.items():
-        click.echo(f"  {measure:<12} {value:.4f}")
-    for measure, value in report.passage_recall.items():
-        click.echo(f"  passage {measure:<12} {value:.4f}")
-    for result in report.results:
+    click.echo(f"{task.name}: {task.queries} queries, {seconds:.1f} s; in brackets what 95 % of resamplings give")
+    _print_table(labels, comparison)
+    for result in results:
         if result.document_rank != 1:
             found = f"rank {result.document_rank}" if result.document_rank else "not found"
             click.echo(f"  {found}: {result.question.question} ({result.question.path})")
     return 0
 
 
-def _require_documents(questions: Sequence[GoldenQuestion], root: Path, snapshot: Snapshot) -> None:
+def _run(
+    golden: Path,
+    name: str,
+    models: Sequence[str],
+    chunkers: Sequence[str],
+    modes: Sequence[str],
+    config: Config,
+) -> tuple[BeirTask | GoldenTask, list[Run]]:
+    if is_test_collection(golden):
+        task = BeirTask(read_test_collection(golden))
+    else:
+        questions = read_golden(golden)
+        task = GoldenTask(golden, questions)
+        if not models and not chunkers:
+            with open_for_command(name, config) as collection:
+                _require_documents(task, [each.path for each in questions if each.path], collection.snapshot)
+                return task, list(run_modes(task, collection, modes))
+    with IndexBars() as bars:
+        runs = run_settings(
+            task,
+            config,
+            models=models or (config.model or DEFAULT_MODEL,),
+            chunkers=chunkers or (DEFAULT_CHUNKER,),
+            modes=modes,
+            connector=announce,
+            progress=bars,
+        )
+        return task, list(runs)
+
+
+def _draft(golden: Path, name: str, count: int, config: Config, *, as_json: bool) -> int:
+    """Writes questions to a new file. Returns the exit status."""
+    if golden.exists():
+        raise UsageError(f"{golden} exists already", hint="name a new file for the drafts")
+    folder = golden.parent.absolute().resolve()
+    rejected: list[dict[str, str]] = []
+    made = 0
+    with open_for_command(name, config) as collection:
+        snapshot, client = collection.snapshot, collection.connection.client
+        model = choose_chat_model(client, config.chat_model)
+        drafts = draft_questions(
+            snapshot,
+            client,
+            model,
+            count,
+            folder=folder,
+            on_rejected=lambda path, why: rejected.append({"path": path, "why": why}),
+        )
+        try:
+            with golden.open("x", encoding="utf-8", newline="\n") as file:
+                for question in drafts:
+                    file.write(question_line(question) + "\n")
+                    file.flush()
+                    made += 1
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {golden}: {error.strerror}", hint="name a file that can be written"
+            ) from error
+    if as_json:
+        print_json({"file": str(golden.absolute()), "model": model, "questions": made, "rejected": rejected})
+    else:
+        click.echo(f"{made} questions by {model} in {golden}; {len(rejected)} drafts were dropped")
+        for each in rejected:
+            click.echo(f"  dropped, as it {each['why']}: {shown_path(each['path'])}")
+        notice("read them before you rely on them: keep what a user would ask, correct or delete the rest")
+    return 0 if made == count else 1
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """What tells each run from the others, and its mode at least."""
+    labels: list[str] = []
+    for run in runs:
+        parts = [run.mode]
+        if len({each.model for each in runs}) > 1:
+            parts.append(run.model)
+        if len({str(each.chunker) for each in runs}) > 1:
+            parts.append(_chunker_label(run.chunker))
+        labels.append(" ".join(parts))
+    return labels
+
+
+def _chunker_label(chunker: Any) -> str:
+    numbers = [chunker["max_tokens"], chunker.get("overlap_tokens", 0)]
+    return ":".join([str(chunker["strategy"]), *(str(number) for number in numbers if number)])
+
+
+def _print_table(labels: Sequence[str], comparison: Comparison) -> None:
+    width = max(len("run"), *map(len, labels))
+    click.echo("  ".join([f"{'run':<{width}}", *(f"{column:<19}" for column in COLUMNS)]).rstrip())
+    for label, intervals in zip(labels, comparison.intervals, strict=True):
+        cells = [f"{each.mean:.4f} [{each.low:.2f}, {each.high:.2f}]" for each in (intervals[name] for name in COLUMNS)]
+        click.echo("  ".join([f"{label:<{width}}", *(f"{cell:<19}" for cell in cells)]).rstrip())
+    for run, label in zip(comparison.runs, labels, strict=True):
+        if run.passages:
+            shares = ", ".join(f"{name} {value:.4f}" for name, value in run.passages.items())
+            click.echo(f"passages, {label}: {shares}")
+    for label, differences in list(zip(labels, comparison.differences, strict=True))[1:]:
+        each = differences[COLUMNS[0]]
+        bounds = f"[{each.low:+.4f}, {each.high:+.4f}]"
+        click.echo(f"{label} against {labels[0]}, {COLUMNS[0]}: {each.mean:+.4f} {bounds}, p {each.p:.3f}")
+
+
+def _require_documents(task: GoldenTask, paths: Sequence[str], snapshot: Snapshot) -> None:
     """Says which documents of the questions are not in the collection; none of them there is a mistake."""
-    wanted = {str((root / question.path).resolve()) for question in questions if question.path is not None}
+    wanted = {str((task.root / path).resolve()) for path in paths}
     missing = wanted - {document.row.path for document in snapshot.documents()}
     if wanted and missing == wanted:
         raise UsageError(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import collection_option, model_option, server_options, shared_options
+from pipeline.cli.chunks import print_estimate
+from pipeline.cli.options import chunker_options, collection_option, model_option, server_options, shared_options
 from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
@@ -21,11 +22,9 @@ from pipeline.ingest import IndexReport
 @model_option
 @click.option("--batch-size", type=int, metavar="N", help="Texts in one request.  [default: 32]")
 @click.option("--concurrency", type=int, metavar="N", help="Requests in flight on a host.  [default: 4]")
+@chunker_options
 @click.option(
-    "--chunk-tokens",
-    type=click.IntRange(min=16),
-    metavar="N",
-    help="Longest chunk, for a new collection.  [default: 256]",
+    "--dry-run", is_flag=True, help="Index nothing: say how much there is to do, and about how long it takes."
 )
 @click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document, or no path, is left.")
 @server_options
@@ -33,7 +32,9 @@ from pipeline.ingest import IndexReport
 def index(
     paths: tuple[Path, ...],
     name: str,
+    chunker: tuple[str, ...],
     chunk_tokens: int | None,
+    dry_run: bool,
     allow_empty: bool,
     config: Config,
     as_json: bool,
@@ -43,10 +44,19 @@ def index(
     Reads Markdown, plain text, HTML, Python and reStructuredText. Hidden files and what .gitignore or
     .pipelineignore name are left out. Unchanged files are not read again. Ends with status 1 if any document failed.
     """
+    if dry_run:
+        return print_estimate(paths, name, chunker, chunk_tokens, config, as_json=as_json)
     report = IndexReport(collection=name)
     with open_for_command(name, config) as collection, IndexBars() as bars:
         try:
-            collection.index(*paths, chunk_tokens=chunk_tokens, allow_empty=allow_empty, progress=bars, report=report)
+            collection.index(
+                *paths,
+                chunker=chunker,
+                chunk_tokens=chunk_tokens,
+                allow_empty=allow_empty,
+                progress=bars,
+                report=report,
+            )
         except StorageError:
             raise
         except (PipelineError, KeyboardInterrupt):

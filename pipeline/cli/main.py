@@ -13,6 +13,7 @@ from pipeline.version import VERSION
 
 COMMANDS = {
     "index": ("pipeline.cli.index", "index"),
+    "chunks": ("pipeline.cli.chunks", "chunks"),
     "search": ("pipeline.cli.search", "search"),
     "ask": ("pipeline.cli.ask", "ask"),
     "chat": ("pipeline.cli.chat", "chat"),
@@ -27,6 +28,7 @@ COMMANDS = {
 
 SUMMARIES = {
     "index": "Bring a collection up to date with files and folders.",
+    "chunks": "Show how files would be cut, before anything is embedded.",
     "search": "Find passages by meaning.",
     "ask": "Answer a question from a collection, with citations.",
     "chat": "Talk with a chat model.",
@@ -35,7 +37,7 @@ SUMMARIES = {
     "generate": "Complete a prompt.",
     "embed": "Embed texts.",
     "serve": "Run the embedded Ollama-compatible server.",
-    "eval": "Measure retrieval quality on golden questions.",
+    "eval": "Measure retrieval quality on golden questions or a BEIR folder.",
     "doctor": "Check what is set up and say what to do.",
 }
 

@@ -55,6 +55,27 @@ def server_options(function: Command) -> Command:
     return function
 
 
+def chunker_options(function: Command) -> Command:
+    """Adds --chunker and --chunk-tokens: how a new collection is cut."""
+    for option in (
+        click.option(
+            "--chunk-tokens",
+            type=click.IntRange(min=16),
+            metavar="N",
+            help="Longest chunk, for a new collection.  [default: 256]",
+        ),
+        click.option(
+            "--chunker",
+            multiple=True,
+            metavar="NAME[:TOKENS[:OVERLAP]]",
+            help="How a new collection is cut: structure, sentences, fixed or code; FORMAT=NAME for one format only.  "
+            "[default: structure]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def option_value(text: str) -> Any:
     """The value of a model's option as it was typed: numbers, switches and lists as JSON has them, else text."""
     try:

@@ -2,7 +2,7 @@
 
 In: a model name as the user gives it. Out: a `KnownModel`, or None for one that has to be learned from
 `/api/show` and the first reply. The server adds no prefix itself, and a missing one costs much of the quality.
-Sources: the model cards on Hugging Face of nomic-ai/nomic-embed-text-v1.5, mixedbread-ai/mxbai-embed-large-v1,
+Sources: the model cards on Hugging Face of nomic-ai/nomic-embed-text-v1.5, -v2-moe, mixedbread-ai/mxbai-embed-large-v1,
 Snowflake/snowflake-arctic-embed-*, sentence-transformers/all-MiniLM-L6-v2, BAAI/bge-m3, google/embeddinggemma-300m
 and Qwen/Qwen3-Embedding-*.
 """
@@ -33,6 +33,12 @@ KNOWN = {
     "nomic-embed-text": KnownModel(
         dimensions={"": 768},
         context=2048,
+        query_prefix="search_query: ",
+        document_prefix="search_document: ",
+    ),
+    "nomic-embed-text-v2-moe": KnownModel(
+        dimensions={"": 768},
+        context=512,
         query_prefix="search_query: ",
         document_prefix="search_document: ",
     ),

@@ -1,6 +1,39 @@
-"""How good retrieval is: golden questions against what the search returns."""
+"""How good retrieval is: test collections and golden questions against what the search returns."""
 
+from pipeline.evaluate.beir import TestCollection, is_test_collection, read_test_collection
+from pipeline.evaluate.compare import BeirTask, Comparison, GoldenTask, run_modes, run_settings
+from pipeline.evaluate.draft import draft_questions, question_line
 from pipeline.evaluate.golden import GoldenQuestion, evaluate_golden, read_golden
-from pipeline.evaluate.measures import mean, ndcg, recall, reciprocal_rank
+from pipeline.evaluate.measures import average_precision, judge, mean, ndcg, recall, reciprocal_rank
+from pipeline.evaluate.plot import plot_comparison, require_plot
+from pipeline.evaluate.runs import Run
+from pipeline.evaluate.significance import Difference, Interval, difference, interval
 
-__all__ = ["GoldenQuestion", "evaluate_golden", "mean", "ndcg", "read_golden", "recall", "reciprocal_rank"]
+__all__ = [
+    "BeirTask",
+    "Comparison",
+    "Difference",
+    "GoldenQuestion",
+    "GoldenTask",
+    "Interval",
+    "Run",
+    "TestCollection",
+    "average_precision",
+    "difference",
+    "draft_questions",
+    "evaluate_golden",
+    "interval",
+    "is_test_collection",
+    "judge",
+    "mean",
+    "ndcg",
+    "plot_comparison",
+    "question_line",
+    "read_golden",
+    "read_test_collection",
+    "recall",
+    "reciprocal_rank",
+    "require_plot",
+    "run_modes",
+    "run_settings",
+]

@@ -6,18 +6,19 @@ In: a `golden.jsonl` file, a function that searches. Out: measures over the answ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UsageError
-from pipeline.evaluate.measures import mean, ndcg, recall, reciprocal_rank
+from pipeline.evaluate.measures import DEPTH, judge, mean, recall
+from pipeline.evaluate.runs import Search, ranked_documents
 
 if TYPE_CHECKING:
     from pipeline.types import Hit
 
-DEPTH = 100
+PASSAGE_RANKS = (1, 5, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class GoldenResult:
     question: GoldenQuestion
     document_rank: int
     passage_rank: int
+    measures: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +71,7 @@ def read_golden(path: Path) -> list[GoldenQuestion]:
     return questions
 
 
-def evaluate_golden(
-    questions: Sequence[GoldenQuestion], root: Path, search: Callable[[str, int], Sequence[Hit]]
-) -> GoldenReport:
+def evaluate_golden(questions: Sequence[GoldenQuestion], root: Path, search: Search) -> GoldenReport:
     """Asks every answerable question; `search(question, k)` returns hits with absolute paths.
 
     Raises UsageError if no question has a path.
@@ -79,32 +79,30 @@ def evaluate_golden(
     answerable = [question for question in questions if question.path is not None]
     if not answerable:
         raise UsageError("there is no question with a path", hint="give golden questions that a document answers")
-    results = [_judge(question, root, search(question.question, DEPTH)) for question in answerable]
-    ranked = [[rank == result.document_rank for rank in range(1, DEPTH + 1)] for result in results]
-    passages = [[rank == result.passage_rank for rank in range(1, DEPTH + 1)] for result in results]
+    results = [_judge(question, root, search) for question in answerable]
+    found = [[rank == result.passage_rank for rank in range(1, DEPTH + 1)] for result in results]
     return GoldenReport(
         queries=len(answerable),
-        measures={
-            "ndcg@10": round(mean(ndcg(row, 1, k=10) for row in ranked), 4),
-            "recall@5": round(mean(recall(row, 1, k=5) for row in ranked), 4),
-            "recall@10": round(mean(recall(row, 1, k=10) for row in ranked), 4),
-            "recall@100": round(mean(recall(row, 1, k=100) for row in ranked), 4),
-            "mrr@10": round(mean(reciprocal_rank(row, k=10) for row in ranked), 4),
-            # With one relevant document a question, average precision is the reciprocal rank.
-            "map": round(mean(reciprocal_rank(row) for row in ranked), 4),
-        },
-        passage_recall={f"recall@{k}": round(mean(recall(row, 1, k=k) for row in passages), 4) for k in (1, 5, 10)},
+        measures={name: round(mean(result.measures[name] for result in results), 4) for name in results[0].measures},
+        passage_recall={f"recall@{k}": round(mean(recall(row, 1, k=k) for row in found), 4) for k in PASSAGE_RANKS},
         results=tuple(results),
     )
 
 
-def _judge(question: GoldenQuestion, root: Path, hits: Sequence[Hit]) -> GoldenResult:
+def _judge(question: GoldenQuestion, root: Path, search: Search) -> GoldenResult:
     wanted = str((root / (question.path or "")).resolve())
-    documents = list(dict.fromkeys(hit.path for hit in hits))
     quote = " ".join((question.quote or "").split())
-    passage_rank = next((hit.rank for hit in hits if hit.path == wanted and quote in " ".join(hit.text.split())), 0)
+    seen: list[Hit] = []
+
+    def watched(query: str, k: int) -> Sequence[Hit]:
+        seen[:] = search(query, k)
+        return seen
+
+    documents = ranked_documents(watched, question.question, lambda hit: hit.path)
+    passage_rank = next((hit.rank for hit in seen if hit.path == wanted and quote in " ".join(hit.text.split())), 0)
     return GoldenResult(
         question=question,
         document_rank=documents.index(wanted) + 1 if wanted in documents else 0,
-        passage_rank=passage_rank,
+        passage_rank=passage_rank if passage_rank <= DEPTH else 0,
+        measures=judge(documents, {wanted: 1}),
     )

@@ -15,14 +15,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.chunk import ChunkSettings, token_counter
+from pipeline.chunk import DEFAULT_CHUNK_TOKENS, ChunkSettings, token_counter
 from pipeline.embed import SPECIAL_TOKENS, ModelIdentity, known_model
 from pipeline.embed.known import split_tag
 from pipeline.errors import DimensionMismatch, ModelMismatch, ReadError, UsageError
 from pipeline.exchange.formats import Columns
 from pipeline.exchange.passages import ImportedDocument, documents_of, file_uri
 from pipeline.exchange.sources import Source, bad_row, open_source
-from pipeline.ingest.run import COMMIT_ROWS, COMMIT_SECONDS, DEFAULT_CHUNK_TOKENS
+from pipeline.ingest.run import COMMIT_ROWS, COMMIT_SECONDS
 from pipeline.store import CollectionWriter, KnownDocument, KnownDocuments, Layout, SegmentBuilder, StoredDocument
 
 if TYPE_CHECKING:

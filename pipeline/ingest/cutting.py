@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from pipeline.chunk import ChunkSettings
+from pipeline.chunk import ChunkSettings, is_built_in
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
 from pipeline.ingest.frames import read_frame, write_frame
 from pipeline.read import Found
@@ -83,8 +83,14 @@ class Cutting:
             _ended(worker)
 
     def share(self, settings: ChunkSettings, vocabulary: Sequence[str] | None) -> None:
-        """Lets other processes help from now on, where there are cores for them and so much has been cut already."""
+        """Lets other processes help from now on, where there are cores for them and so much has been cut already.
+
+        A strategy of the user's own is known to this process alone.
+        """
         if self._alone or self._workers or self._cut_here < WORTH_SHARING:
+            return
+        if not all(map(is_built_in, (settings.strategy, *settings.by_format.values()))):
+            self._alone = True
             return
         for _ in range(min(MOST_WORKERS, _cores())):
             try:

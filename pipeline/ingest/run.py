@@ -16,9 +16,17 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.chunk import ChunkSettings, TokenCounter, split_chunk, token_counter
+from pipeline.chunk import (
+    ChunkerChoice,
+    ChunkSettings,
+    TokenCounter,
+    parse_chunker,
+    split_chunk,
+    stored_settings,
+    token_counter,
+)
 from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
-from pipeline.errors import InputTooLong, PipelineError, ReadError, UsageError
+from pipeline.errors import InputTooLong, PipelineError, ReadError
 from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
 from pipeline.ingest.report import Failure, IndexProgress, IndexReport
@@ -39,9 +47,6 @@ from pipeline.types import Chunk
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-DEFAULT_CHUNK_TOKENS = 256
-"""Best measured retrieval with the default model; see ENGINE figures in docs/design.md."""
 
 FLOAT_BYTES = 4
 COMMIT_ROWS = 4096
@@ -77,6 +82,7 @@ def index_paths(
     embedder: Embedder,
     paths: Sequence[Path],
     *,
+    chunker: Sequence[str] = (),
     chunk_tokens: int | None = None,
     allow_empty: bool = False,
     progress: IndexProgress | None = None,
@@ -85,7 +91,8 @@ def index_paths(
     """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
 
     Documents of the collection that lie outside `paths` are left alone; with `allow_empty` a path may be gone, and its
-    documents go with it. `report` may be given to see how far a run came that ends with an error.
+    documents go with it. `chunker` is as `pipeline.chunk.parse_chunker` takes it.
+    `report` may be given to see how far a run came that ends with an error.
 
     Raises:
         UsageError: a path does not exist (unless `allow_empty`), or the chunk size is not possible.
@@ -106,7 +113,8 @@ def index_paths(
             "with --allow-empty, passages of files that are gone are removed",
         )
     with CollectionWriter(layout) as writer:
-        run = _Run(writer, embedder, paths, present, chunk_tokens=chunk_tokens, progress=progress, report=report)
+        choice = parse_chunker(*chunker, max_tokens=chunk_tokens)
+        run = _Run(writer, embedder, paths, present, chunker=choice, progress=progress, report=report)
         try:
             run.execute()
             optimize(writer, thorough=False)
@@ -134,7 +142,7 @@ class _Run:
         paths: Sequence[Path],
         present: Sequence[Path],
         *,
-        chunk_tokens: int | None,
+        chunker: ChunkerChoice,
         progress: IndexProgress,
         report: IndexReport,
     ) -> None:
@@ -142,7 +150,7 @@ class _Run:
         self.embedder = embedder
         self.paths = paths
         self.present = present
-        self.chunk_tokens = chunk_tokens
+        self.chunker = chunker
         self.progress = progress
         self.report = report
         self.known = KnownDocuments(writer.snapshot)
@@ -161,7 +169,7 @@ class _Run:
         self.last_commit = time.monotonic()
         if writer.snapshot:
             writer.snapshot.require_model(embedder.model)
-            _stored_settings(writer.snapshot, asked=chunk_tokens)
+            self._stored_settings(writer.snapshot)
 
     def execute(self) -> None:
         unclaimed: list[list[Outcome]] = []
@@ -269,24 +277,20 @@ class _Run:
         self.vocabulary = self.embedder.vocabulary()
         counter = token_counter(self.vocabulary)
         reserved = counter.count(identity.document_prefix) if identity.document_prefix else 0
-        limit = identity.context - SPECIAL_TOKENS
-        if self.chunk_tokens is not None and self.chunk_tokens > limit:
-            raise UsageError(
-                f"chunks of {self.chunk_tokens} tokens do not fit: {identity.name!r} takes {limit}",
-                hint=f"--chunk-tokens {limit}, or another model",
-            )
-        settings = ChunkSettings(
-            max_tokens=min(limit, self.chunk_tokens or DEFAULT_CHUNK_TOKENS), reserved_tokens=reserved
-        )
         snapshot = self.writer.snapshot
         if snapshot is None:
+            limit = identity.context - SPECIAL_TOKENS
+            settings = self.chunker.settled(limit=limit, reserved_tokens=reserved, model=identity.name)
             snapshot = self.writer.create(identity, asdict(settings))
         else:
             snapshot.require_identity(identity)
-            settings = _stored_settings(snapshot, asked=self.chunk_tokens)
+            settings = self._stored_settings(snapshot)
         self.builder = SegmentBuilder(identity.dimension)
         self.settings, self.counter = settings, counter
         return settings, counter
+
+    def _stored_settings(self, snapshot: Snapshot) -> ChunkSettings:
+        return stored_settings(snapshot.manifest.chunker, collection=snapshot.name, choice=self.chunker)
 
     def _known_vectors(self, hashes: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
         """The vectors that there are for texts with these hashes."""
@@ -458,16 +462,6 @@ def _give_back_memory() -> None:
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     pa.default_memory_pool().release_unused()
-
-
-def _stored_settings(snapshot: Snapshot, *, asked: int | None) -> ChunkSettings:
-    settings = ChunkSettings(**snapshot.manifest.chunker)
-    if asked is not None and asked != settings.max_tokens:
-        raise UsageError(
-            f"collection {snapshot.name!r} is chunked to {settings.max_tokens} tokens, not {asked}",
-            hint="leave out --chunk-tokens, or index into a new collection (-c NAME)",
-        )
-    return settings
 
 
 def _halves(row: DocumentRow, chunk: Chunk) -> list[Chunk]:

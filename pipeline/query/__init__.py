@@ -1,5 +1,5 @@
 """Stage 5: question -> Hits."""
 
-from pipeline.query.search import search
+from pipeline.query.search import MODES, search
 
-__all__ = ["search"]
+__all__ = ["MODES", "search"]

@@ -15,9 +15,10 @@ from pipeline.store import Snapshot
 from pipeline.types import Hit, Scores
 
 HEADING_SEPARATOR = " > "
+MODES = ("dense",)
 
 
-def search(snapshot: Snapshot, embedder: Embedder, query: str, *, k: int = 10) -> list[Hit]:
+def search(snapshot: Snapshot, embedder: Embedder, query: str, *, k: int = 10, mode: str = MODES[0]) -> list[Hit]:
     """The `k` passages most similar to `query`, best first; fewer where the collection has fewer.
 
     Raises:
@@ -27,6 +28,8 @@ def search(snapshot: Snapshot, embedder: Embedder, query: str, *, k: int = 10) -
     """
     if not query.strip():
         raise UsageError("the query is empty", hint="say what to look for")
+    if mode not in MODES:
+        raise UsageError(f"there is no mode {mode!r}", hint=f"choose one of {', '.join(MODES)}")
     if k < 1:
         raise UsageError(f"k must be at least 1, not {k}")
     if snapshot.manifest.live_rows == 0:

@@ -409,3 +409,32 @@ def test_golden_questions_of_another_collection(run: Run, docs: Path, tmp_path: 
     assert (done.status, "none of the documents" in done.err) == (2, True)
     golden.write_text("")
     assert run("eval", golden).status == 2
+
+
+def test_chunks_are_shown_before_anything_is_embedded(run: Run, docs: Path, tmp_path: Path) -> None:
+    """Spans, tokens as the model counts them and sizes are told, and nothing is stored."""
+    shown = run("chunks", docs, "--chunker", "fixed:16", "--json").json
+    assert shown["tokens_exact"] is True
+    assert shown["chunker"]["strategy"] == "fixed"
+    assert shown["chunk_count"] == len(shown["chunks"]) == sum(row["chunks"] for row in shown["histogram"]) == 4
+    for chunk in shown["chunks"]:
+        assert Path(chunk["path"]).read_text()[chunk["start"] : chunk["end"]] == chunk["text"]
+        assert 0 < chunk["tokens"] <= 16
+    assert shown["largest"][0]["tokens"] == max(chunk["tokens"] for chunk in shown["chunks"])
+    plain = run("chunks", docs, "--stats")
+    assert plain.status == 0
+    assert "2 files; 2 chunks" in plain.out
+    assert not (tmp_path / "home" / "collections").exists()
+
+
+def test_dry_run_counts_and_measures_and_stores_nothing(run: Run, docs: Path, tmp_path: Path) -> None:
+    """What there is to do is told before; once it is done there is nothing to do."""
+    before = run("index", docs, "--dry-run", "--json").json
+    assert (before["files"], before["to_embed"], before["estimate"]["probed"]) == (2, 2, 2)
+    assert before["estimate"]["seconds"] > 0
+    assert before["tokens_to_embed"] == before["tokens"]
+    assert not (tmp_path / "home" / "collections").exists()
+    run("index", docs)
+    after = run("index", docs, "--dry-run", "--json").json
+    assert after["to_embed"] == 0
+    assert after["estimate"] == {"seconds": 0.0, "probed": 0, "tokens_per_second": 0.0}

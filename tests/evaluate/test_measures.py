@@ -3,30 +3,40 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.evaluate import evaluate_golden, ndcg, read_golden, recall, reciprocal_rank
+from pipeline.evaluate import average_precision, evaluate_golden, judge, ndcg, read_golden, recall, reciprocal_rank
 from pipeline.types import Hit
 from tests import make
+
+TREC_EVAL = json.loads((Path(__file__).parent / "trec_eval.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", TREC_EVAL["cases"], ids=lambda case: f"{len(case['ranking'])} ranks")
+def test_measures_are_those_of_trec_eval(case: dict[str, Any]) -> None:
+    """Every measure is what trec_eval says of the same run: graded or binary, short or long, found or not."""
+    assert judge(case["ranking"], case["relevance"]) == pytest.approx(case["figures"], abs=1e-9)
 
 
 def test_ndcg_of_a_worked_example() -> None:
     """Relevant at ranks 2 and 3 of 2 relevant: (1/log2(3) + 1/log2(4)) / (1 + 1/log2(3))."""
     expected = (1 / math.log2(3) + 1 / 2) / (1 + 1 / math.log2(3))
-    assert ndcg([False, True, True], 2, k=10) == pytest.approx(expected)
-    assert ndcg([True, True], 2, k=10) == 1.0
-    assert ndcg([False] * 10 + [True], 1, k=10) == 0.0
-    assert ndcg([], 0, k=10) == 0.0
+    assert ndcg([0, 1, 1], [1, 1], k=10) == pytest.approx(expected)
+    assert ndcg([1, 1], [1, 1], k=10) == 1.0
+    assert ndcg([0] * 10 + [1], [1], k=10) == 0.0
+    assert ndcg([], [], k=10) == 0.0
 
 
 def test_recall_and_reciprocal_rank_of_worked_examples() -> None:
     """One of two relevant in the first three: recall 1/2; first relevant at rank 3: 1/3, cut off at 2: 0."""
-    ranked = [False, False, True, True]
+    ranked = [0, 0, 1, 1]
     assert recall(ranked, 2, k=3) == 0.5
     assert reciprocal_rank(ranked) == pytest.approx(1 / 3)
     assert reciprocal_rank(ranked, k=2) == 0.0
+    assert average_precision(ranked, 2) == pytest.approx((1 / 3 + 2 / 4) / 2)
 
 
 def test_golden_questions_are_judged_by_document_and_by_quote(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The pieces of a text by NumPy, a character at a time, so that tokens of any span come from one subtraction.
+"""The words of a text by NumPy, a character at a time, several times as fast as by a pattern.
 
-In: a text. Out: where its pieces start and end, which are those that `PIECES` in `tokens.py` finds.
+In: a text. Out: where its words start and end, and which characters stand for themselves.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ LAST_SPACE, LAST_SINGLE = 0x3000, 0x2FFFF
 """The last character that Unicode counts as white space, and one beyond which none stands for itself."""
 
 
-class Pieces:
-    """Where the pieces of texts start and end: runs of a word's characters, at most `longest` long, and single ones."""
+class Words:
+    """Where the words of texts start and end: runs of characters that are no `single` ones, at most `longest` long."""
 
     def __init__(self, single: re.Pattern[str], longest: int) -> None:
         self._single = single
         self._longest = longest
 
     def words(self, text: str) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
-        """(len(text),) whether a single piece stands there; starts of the words in order; their ends."""
+        """(len(text),) whether a single character stands there; starts of the words in order; their ends."""
         import numpy as np  # noqa: PLC0415 - heavy
 
         kinds = _kinds(self._single, ASCII if text.isascii() else CODE_POINTS)[code_points(text)]
