@@ -18,9 +18,20 @@ from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound
 from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
-from pipeline.query import MODES
-from pipeline.query import search as search_snapshot
+from pipeline.query import (
+    RERANK_SECONDS,
+    Found,
+    Judge,
+    Mode,
+    Searcher,
+    SearchOptions,
+    Source,
+    chat_judge,
+    cross_encoder_judge,
+)
 from pipeline.store import Layout, Snapshot, require_collection
+
+AUTO = "auto"
 
 if TYPE_CHECKING:
     from pipeline.api import Client
@@ -62,6 +73,7 @@ class Collection:
         self._connection: Connection | None = None
         self._embedder: Embedder | None = None
         self._snapshot: Snapshot | None = None
+        self._searcher = Searcher()
 
     def __enter__(self) -> Self:
         return self
@@ -115,28 +127,95 @@ class Collection:
             report=report,
         )
 
-    def search(self, query: str, *, k: int = 10, mode: str = MODES[0]) -> list[Hit]:
-        """The `k` passages most similar to `query`, best first; see `pipeline.query.search`."""
-        snapshot = self.snapshot
-        if self.config.model is not None:
-            snapshot.require_model(self.config.model)
-        return search_snapshot(snapshot, self._embedder_of(snapshot.manifest.model.name), query, k=k, mode=mode)
+    def search(
+        self,
+        query: str = "",
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        where: str | None = None,
+        like: str | None = None,
+        diversity: float = 0.0,
+        per_document: int | None = None,
+        collapse: bool = False,
+        merge: bool = False,
+        rerank: str | None = None,
+        rerank_seconds: float = RERANK_SECONDS,
+        explain: bool = False,
+    ) -> list[Hit]:
+        """The `k` passages that answer `query` best, or are like the passage at the place `like`, best first.
 
-    def ask(self, question: str, *, k: int = USUAL_PASSAGES, on_text: Callable[[str], None] | None = None) -> Answer:
-        """An answer from the `k` best passages, with citations that resolve.
+        Arguments are those of `pipeline.query.SearchOptions`. `find` also tells what could not be done as asked.
+        """
+        options = SearchOptions(
+            k=k,
+            mode=mode,
+            where=where,
+            diversity=diversity,
+            per_document=per_document,
+            collapse=collapse,
+            merge=merge,
+            rerank=rerank,
+            rerank_seconds=rerank_seconds,
+            explain=explain,
+        )
+        return self.find(query, options, like=like).hits
+
+    def find(self, query: str, options: SearchOptions, *, like: str | None = None) -> Found:
+        """As `search`, with notices."""
+        return find_in([self], query, options, like=like)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        k: int = USUAL_PASSAGES,
+        mode: Mode = "hybrid",
+        where: str | None = None,
+        rerank: str | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Answer:
+        """An answer from the `k` best passages, with citations that resolve; found as `search` finds them.
 
         Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`
         say so. `on_text` is called with each piece of a written answer as it arrives.
         """
-        hits = self.search(question, k=k)
+        found = self.find(question, SearchOptions(k=k, mode=mode, where=where, rerank=rerank))
         client = self._client()
         model = choose_chat_model(client, self.config.chat_model)
         try:
-            return answer_with_model(client, model, question, hits, on_text=on_text)
+            answer = answer_with_model(client, model, question, found.hits, on_text=on_text)
         except ModelNotFound:
             if self.config.chat_model is not None:
                 raise
-            return answer_extractively(self.embedder, question, hits)
+            answer = answer_extractively(self.embedder, question, found.hits)
+        return replace(answer, notices=(*found.notices, *answer.notices))
+
+    @property
+    def searcher(self) -> Searcher:
+        return self._searcher
+
+    def source(self) -> Source:
+        """What is searched: the newest snapshot, and an embedder of the model that it has.
+
+        Raises ModelMismatch where another model is asked for.
+        """
+        snapshot = self.snapshot
+        if self.config.model is not None:
+            snapshot.require_model(self.config.model)
+        return Source(snapshot=snapshot, embedder=self._embedder_of(snapshot.manifest.model.name))
+
+    def judge(self, name: str) -> Judge:
+        """What reranks: the cross-encoder in the folder `name`, or the chat model `name`.
+
+        `auto` is the folder `reranker` of the home, where there is one, and else the chat model that would answer.
+        """
+        folder = Path(name).expanduser() if name != AUTO else self.config.home / "reranker"
+        if folder.is_dir():
+            return cross_encoder_judge(folder)
+        if name != AUTO:
+            return chat_judge(self._client, name)
+        return chat_judge(self._client, choose_chat_model(self._client(), self.config.chat_model))
 
     def export(
         self, output: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
@@ -177,3 +256,11 @@ class Collection:
             return self.snapshot.manifest.model.name
         except CollectionNotFound:
             return DEFAULT_MODEL
+
+
+def find_in(collections: Sequence[Collection], query: str, options: SearchOptions, *, like: str | None = None) -> Found:
+    """Searches several collections together; see `pipeline.query.Searcher`. The first one's server reranks."""
+    first = collections[0]
+    sources = [each.source() for each in collections]
+    judge = first.judge(options.rerank) if options.rerank else None
+    return first.searcher.find(sources, query, options, like=like, judge=judge)

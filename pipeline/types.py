@@ -144,8 +144,25 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What one stage of a search made of a hit: the rank it gave it (0: not among those it proposed) and the score.
+
+    `detail` has other figures, `terms` what each term of the query adds to a lexical score.
+    """
+
+    rank: int
+    score: float
+    detail: Mapping[str, float] = field(default_factory=dict[str, float])
+    terms: Mapping[str, float] = field(default_factory=dict[str, float])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A ranked passage. `rank` counts from 1; `score` is the score it is ranked by."""
+    """A ranked passage. `rank` counts from 1; `score` is the score it is ranked by.
+
+    `collection` is where it was found; `duplicates` are the places (`path:line`) of passages that say the same and are
+    not listed; `explain` says by stage how it came to its rank, where that was asked for.
+    """
 
     rank: int
     score: float
@@ -158,6 +175,9 @@ class Hit:
     document_id: str
     chunk_id: str
     scores: Scores
+    collection: str = ""
+    duplicates: tuple[str, ...] = ()
+    explain: Mapping[str, Stage] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ ORDER = (
     ("chunk",),
     ("embed",),
     ("store",),
-    ("index",),
+    ("index", "lexical"),
     ("optimize",),
     ("ingest", "reembed", "preview"),
     ("exchange",),

@@ -15,6 +15,7 @@ from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.search import hit_json, print_hit
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
+from pipeline.query import MODES, Mode
 from pipeline.types import Answer
 
 
@@ -29,11 +30,13 @@ from pipeline.types import Answer
     show_default=True,
     help="Passages to answer from; of more than the default all that fit are read.",
 )
+@click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="How passages are found.")
+@click.option("--where", metavar="EXPR", help="Only documents that meet a condition; see docs/search.md.")
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
 @model_option
 @server_options
 @shared_options
-def ask(question: str, name: str, k: int, config: Config, as_json: bool) -> int:
+def ask(question: str, name: str, k: int, mode: Mode, where: str | None, config: Config, as_json: bool) -> int:
     """Answer QUESTION from the passages of a collection.
 
     The answer cites its sources by number. Ends with status 1 if the passages do not answer the question.
@@ -47,7 +50,7 @@ def ask(question: str, name: str, k: int, config: Config, as_json: bool) -> int:
 
     live = sys.stdout.isatty() and not as_json
     with open_for_command(name, config) as collection:
-        answer = collection.ask(question, k=k, on_text=show if live else None)
+        answer = collection.ask(question, k=k, mode=mode, where=where, on_text=show if live else None)
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
         print_json(_answer_json(answer, seconds))

@@ -29,7 +29,7 @@ COMMANDS = {
 SUMMARIES = {
     "index": "Bring a collection up to date with files and folders.",
     "chunks": "Show how files would be cut, before anything is embedded.",
-    "search": "Find passages by meaning.",
+    "search": "Find passages by meaning and by words.",
     "ask": "Answer a question from a collection, with citations.",
     "chat": "Talk with a chat model.",
     "collections": "Look after collections.",

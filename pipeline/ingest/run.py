@@ -31,6 +31,7 @@ from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
 from pipeline.ingest.report import Failure, IndexProgress, IndexReport
 from pipeline.interrupts import interrupts_deferred
+from pipeline.lexical import bring_up_to_date
 from pipeline.optimize import optimize
 from pipeline.read import Found, Skipped, discover, read_document
 from pipeline.store import (
@@ -118,6 +119,8 @@ def index_paths(
         try:
             run.execute()
             optimize(writer, thorough=False)
+            if writer.snapshot is not None:
+                bring_up_to_date(writer.snapshot)
         finally:
             report.seconds = round(time.perf_counter() - started, 3)
     return report

@@ -1,65 +1,206 @@
-"""Dense search: a question and a collection become ranked Hits.
+"""A question and collections become ranked Hits: what may be found, candidates, fusion, reranking, selection.
 
-In: a snapshot, the embedder of its model, the question. Out: hits by falling cosine similarity.
+In: snapshots with the embedders of their models, a query or a place, options. Out: `Found`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pipeline.embed import Embedder
 from pipeline.errors import UsageError
-from pipeline.index import RowHit, search_dense
-from pipeline.store import Snapshot
-from pipeline.types import Hit, Scores
+from pipeline.query.candidates import Aim, Candidate, Search
+from pipeline.query.filters import masks_where
+from pipeline.query.hits import hits_of
+from pipeline.query.like import Example, example_vector, example_words, find_example
+from pipeline.query.options import Mode, SearchOptions
+from pipeline.query.phrases import Query, parse_query, rows_with_phrases
+from pipeline.query.rerank import RERANKED, Judge, rerank
+from pipeline.query.scope import Scope
+from pipeline.query.selection import needs_passages, select
+from pipeline.store import Layout, Snapshot
+from pipeline.types import Hit
 
-HEADING_SEPARATOR = " > "
-MODES = ("dense",)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-
-def search(snapshot: Snapshot, embedder: Embedder, query: str, *, k: int = 10, mode: str = MODES[0]) -> list[Hit]:
-    """The `k` passages most similar to `query`, best first; fewer where the collection has fewer.
-
-    Raises:
-        UsageError: the query is empty, or longer than the model's context.
-        ModelMismatch, DimensionMismatch: the server's model is not the collection's.
-        ApiError: the server cannot be asked.
-    """
-    if not query.strip():
-        raise UsageError("the query is empty", hint="say what to look for")
-    if mode not in MODES:
-        raise UsageError(f"there is no mode {mode!r}", hint=f"choose one of {', '.join(MODES)}")
-    if k < 1:
-        raise UsageError(f"k must be at least 1, not {k}")
-    if snapshot.manifest.live_rows == 0:
-        return []
-    snapshot.require_identity(embedder.identity)
-    return _hits(snapshot, search_dense(snapshot, embedder.embed_query(query)[None, :], k)[0])
+LEAST_DEPTH = 100
+"""Candidates that each stage proposes at the least: what one ranks low the other may raise."""
 
 
-def _hits(snapshot: Snapshot, rows: list[RowHit]) -> list[Hit]:
-    by_segment: defaultdict[int, list[int]] = defaultdict(list)
-    for row in rows:
-        by_segment[row.segment].append(row.row)
-    passages: dict[tuple[int, int], dict[str, Any]] = {}
-    for segment, wanted in by_segment.items():
-        found = snapshot.segments[segment].passages(wanted)
-        passages.update({(segment, row): passage for row, passage in zip(wanted, found, strict=True)})
-    return [_hit(passages[row.segment, row.row], rank=rank, score=row.score) for rank, row in enumerate(rows, start=1)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A collection to search, and what embeds questions for it."""
+
+    snapshot: Snapshot
+    embedder: Embedder
 
 
-def _hit(passage: dict[str, Any], *, rank: int, score: float) -> Hit:
-    return Hit(
-        rank=rank,
-        score=score,
-        path=passage["path"],
-        start_line=passage["start_line"],
-        end_line=passage["end_line"],
-        page=passage["page"],
-        heading=HEADING_SEPARATOR.join(passage["heading_path"]),
-        text=passage["text"],
-        document_id=passage["document_id"],
-        chunk_id=passage["chunk_id"],
-        scores=Scores(dense=score),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`mode` is how was searched; `notices` say what could not be done as it was asked for."""
+
+    hits: list[Hit]
+    mode: Mode
+    notices: tuple[str, ...] = ()
+
+
+class Searcher:
+    """Finds hits; keeps what it has opened of collections for the next query."""
+
+    def __init__(self) -> None:
+        self._scopes: dict[tuple[Layout, ...], Scope] = {}
+
+    def find(
+        self,
+        sources: Sequence[Source],
+        typed: str,
+        options: SearchOptions,
+        *,
+        like: str | None = None,
+        judge: Judge | None = None,
+    ) -> Found:
+        """The best hits for a query as typed, or like the passage at a place (`PATH:LINE`).
+
+        Collections with the same model are searched as if they were one. Those with different models have scores that
+        cannot be compared: each is searched for itself, and their hits take turns.
+
+        Raises:
+            UsageError: the query is empty or too long, or a condition cannot be understood.
+            ModelMismatch, DimensionMismatch: the server's model is not the collection's.
+            ApiError: the server cannot be asked.
+        """
+        if like is None and not typed.strip():
+            raise UsageError("the query is empty", hint="say what to look for")
+        if like is not None and typed.strip():
+            raise UsageError("a query and --like say two things", hint="give one of them")
+        groups = _by_model([source for source in sources if source.snapshot.manifest.live_rows])
+        masks = _conditions(groups, options)
+        found = [
+            self._in_scope(self._scope(group), group[0].embedder, typed, options, like, judge, mask)
+            for group, mask in zip(groups, masks, strict=True)
+        ]
+        if len(found) == 1:
+            return found[0]
+        hits = _taking_turns([each.hits for each in found], options.k)
+        notices = list(dict.fromkeys(notice for each in found for notice in each.notices))
+        if len(found) > 1:
+            notices.append("the collections have different models: their hits take turns, scores do not compare")
+        return Found(hits=hits, mode=options.mode, notices=tuple(notices))
+
+    def _scope(self, group: Sequence[Source]) -> Scope:
+        snapshots = tuple(source.snapshot for source in group)
+        key = tuple(snapshot.layout for snapshot in snapshots)
+        known = self._scopes.get(key)
+        if known is None or any(new is not old for new, old in zip(snapshots, known.snapshots, strict=True)):
+            known = self._scopes[key] = Scope(snapshots, known)
+        return known
+
+    def _in_scope(
+        self,
+        scope: Scope,
+        embedder: Embedder,
+        typed: str,
+        options: SearchOptions,
+        like: str | None,
+        judge: Judge | None,
+        allowed: NDArray[np.bool_] | None,
+    ) -> Found:
+        if like is not None:
+            example = find_example(scope, like)
+            aim = Aim(
+                words=example_words(scope, example) if options.mode != "dense" else "",
+                vector=lambda: example_vector(scope, example),
+            )
+            allowed = _without(scope, example, allowed)
+            question = "\n".join(passage["text"] for passage in scope.passages(example.rows))
+        else:
+            query = parse_query(typed)
+            aim = Aim(words=query.text, vector=lambda: _embedded(scope, embedder, query))
+            allowed = _with_phrases(scope, query, allowed)
+            question = query.text
+        search = Search(scope, aim, options.mode, allowed)
+        notices: list[str] = []
+        judged: list[Candidate] = []
+        depth = max(LEAST_DEPTH, 2 * options.k)
+        while True:
+            candidates = search.candidates(depth)
+            if judge is not None:
+                if not judged:
+                    judged, notices = _reranked(scope, candidates, question, judge, options)
+                candidates = _behind(judged, candidates)
+            groups = select(candidates, scope, options)
+            # Caps and duplicates may have left fewer than there are.
+            if len(groups) >= options.k or depth >= search.reachable or not needs_passages(options):
+                break
+            depth *= 4
+        return Found(hits=hits_of(groups, scope, aim.words, options), mode=options.mode, notices=tuple(notices))
+
+
+def _by_model(sources: Sequence[Source]) -> list[list[Source]]:
+    groups: list[list[Source]] = []
+    for source in sources:
+        same = (group for group in groups if group[0].snapshot.manifest.model == source.snapshot.manifest.model)
+        if (group := next(same, None)) is not None:
+            group.append(source)
+        else:
+            groups.append([source])
+    return groups
+
+
+def _conditions(groups: Sequence[Sequence[Source]], options: SearchOptions) -> list[NDArray[np.bool_] | None]:
+    """For each group the rows whose documents meet the condition; None where there is none."""
+    if options.where is None:
+        return [None] * len(groups)
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    snapshots = [source.snapshot for group in groups for source in group]
+    masks = iter(masks_where(snapshots, options.where))
+    return [np.concatenate([mask for _ in group for mask in next(masks)]) for group in groups]
+
+
+def _embedded(scope: Scope, embedder: Embedder, query: Query) -> NDArray[np.float32]:
+    for snapshot in scope.snapshots:
+        snapshot.require_identity(embedder.identity)
+    return embedder.embed_query(query.text)
+
+
+def _with_phrases(scope: Scope, query: Query, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if not query.phrases:
+        return allowed
+    having = rows_with_phrases(scope, query.phrases)
+    return having if allowed is None else having & allowed
+
+
+def _without(scope: Scope, example: Example, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """All that is allowed but the example itself; its whole document, where that is the example."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    mask = np.ones(scope.rows, np.bool_) if allowed is None else allowed.copy()
+    mask[example.rows] = False
+    return mask
+
+
+def _reranked(
+    scope: Scope, candidates: Sequence[Candidate], question: str, judge: Judge, options: SearchOptions
+) -> tuple[list[Candidate], list[str]]:
+    """The first candidates as the judge orders them; at least those that would have become hits."""
+    first = candidates[: max(RERANKED, options.k)]
+    texts = [passage["text"] for passage in scope.passages([candidate.row for candidate in first])]
+    return rerank(first, texts, question, judge, seconds=options.rerank_seconds)
+
+
+def _behind(judged: Sequence[Candidate], candidates: Sequence[Candidate]) -> list[Candidate]:
+    seen = {candidate.row for candidate in judged}
+    return [*judged, *(candidate for candidate in candidates if candidate.row not in seen)]
+
+
+def _taking_turns(lists: Sequence[list[Hit]], k: int) -> list[Hit]:
+    """The best of each list, the second best of each, and so on; where all were judged, by what the judge said."""
+    hits = [hits[at] for at in range(max(map(len, lists), default=0)) for hits in lists if at < len(hits)]
+    if hits and all(hit.scores.rerank is not None for hit in hits):
+        hits.sort(key=lambda hit: -(hit.scores.rerank or 0.0))
+    return [replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1)]

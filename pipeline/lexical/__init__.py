@@ -1,0 +1,15 @@
+"""The lexical index: BM25 over the words of the passages, made from the segments and kept in step with them."""
+
+from pipeline.lexical.index import LexicalIndex, TermScore, bring_up_to_date
+from pipeline.lexical.words import Analyzer, folded, language_of, word_characters, word_pattern
+
+__all__ = [
+    "Analyzer",
+    "LexicalIndex",
+    "TermScore",
+    "bring_up_to_date",
+    "folded",
+    "language_of",
+    "word_characters",
+    "word_pattern",
+]

@@ -1,0 +1,146 @@
+"""The rows that may become hits, with what each stage made of them.
+
+In: a scope, the words or the vector to search for, which rows are allowed. Out: candidates by falling score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pipeline.query.fusion import Background, fused, shares
+from pipeline.query.options import Mode
+from pipeline.query.scope import Scope
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A row and its scores; a stage that did not run has None, a rank of 0 is beyond the rows that it proposed.
+
+    `deviations` says how far the cosine stands above what is usual for the query, `share` how much of the weight of
+    the query's words the row has.
+    """
+
+    row: int
+    score: float
+    dense: float | None = None
+    dense_rank: int = 0
+    deviations: float | None = None
+    lexical: float | None = None
+    lexical_rank: int = 0
+    share: float | None = None
+    fused_rank: int = 0
+    rerank: float | None = None
+    rerank_rank: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Aim:
+    """What is searched for: words, and the vector that stands for them (made when it is first needed)."""
+
+    words: str
+    vector: Callable[[], NDArray[np.float32]]
+
+
+class Search:
+    """One query over one scope; proposes as many candidates as it is asked for."""
+
+    def __init__(self, scope: Scope, aim: Aim, mode: Mode, allowed: NDArray[np.bool_] | None) -> None:
+        self.scope = scope
+        self.mode = mode
+        self._aim = aim
+        self._allowed = allowed
+
+    @cached_property
+    def reachable(self) -> int:
+        """How many rows could become candidates at the most."""
+        if self.mode == "lexical":
+            return int((self._lexical[0] > 0).sum())
+        return self.scope.live_rows if self._allowed is None else int((self._allowed & self.scope.live).sum())
+
+    def candidates(self, depth: int) -> list[Candidate]:
+        """The best `depth` rows of each stage that runs, with their scores in every one of them, best first."""
+        if self.mode == "dense":
+            return [
+                Candidate(row=row, score=score, dense=score, dense_rank=rank)
+                for rank, (row, score) in enumerate(self._nearest(depth), start=1)
+            ]
+        scores, most = self._lexical
+        best = self._best_lexical(depth)
+        if self.mode == "lexical":
+            part = shares(scores[best], most)
+            return [
+                Candidate(row=row, score=score, lexical=score, lexical_rank=rank, share=share)
+                for rank, (row, score, share) in enumerate(
+                    zip(best.tolist(), scores[best].tolist(), part.tolist(), strict=True), start=1
+                )
+            ]
+        return self._fused(depth, best, scores, most)
+
+    def _fused(self, depth: int, best: NDArray[np.intp], scores: NDArray[np.float32], most: float) -> list[Candidate]:
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        near = self._nearest(depth)
+        cosines = dict(near)
+        # Every candidate has both scores: one that only one stage proposed is looked up in the other.
+        missing = [row for row in best.tolist() if row not in cosines]
+        if missing:
+            cosines.update(zip(missing, (self.scope.vectors(missing) @ self._vector).tolist(), strict=True))
+        rows = np.array(sorted(cosines), np.intp)
+        dense = np.array([cosines[row] for row in rows.tolist()], np.float32)
+        deviations = self._background.deviations(dense)
+        part = shares(scores[rows], most)
+        score = fused(deviations, part)
+        dense_ranks = {row: rank for rank, (row, _) in enumerate(near, start=1)}
+        lexical_ranks = {row: rank for rank, row in enumerate(best.tolist(), start=1)}
+        return [
+            Candidate(
+                row=(row := int(rows[at])),
+                score=float(score[at]),
+                dense=float(dense[at]),
+                dense_rank=dense_ranks.get(row, 0),
+                deviations=float(deviations[at]),
+                lexical=float(scores[row]),
+                lexical_rank=lexical_ranks.get(row, 0),
+                share=float(part[at]),
+                fused_rank=rank,
+            )
+            for rank, at in enumerate(np.lexsort((rows, -score)).tolist(), start=1)
+        ]
+
+    @cached_property
+    def _vector(self) -> NDArray[np.float32]:
+        return self._aim.vector()
+
+    @cached_property
+    def _background(self) -> Background:
+        return Background.of(self.scope.background(self._vector))
+
+    def _nearest(self, depth: int) -> list[tuple[int, float]]:
+        return self.scope.nearest(self._vector, depth, self._allowed)
+
+    @cached_property
+    def _lexical(self) -> tuple[NDArray[np.float32], float]:
+        """BM25 of every row, 0 for those that are not allowed, and the most that it could be."""
+        scores, most = self.scope.lexical.scores(self._aim.words)
+        if self._allowed is not None:
+            scores[~self._allowed] = 0
+        return scores, most
+
+    def _best_lexical(self, depth: int) -> NDArray[np.intp]:
+        """The `depth` rows of highest BM25 that have any, best first; equal ones by place."""
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        scores = self._lexical[0]
+        having = np.flatnonzero(scores > 0)
+        if len(having) > depth:
+            # All that are as good as the last one, so that which of them come is the same at any depth.
+            least = np.partition(scores[having], len(having) - depth)[len(having) - depth]
+            having = having[scores[having] >= least]
+        return having[np.lexsort((having, -scores[having]))][:depth]
