@@ -38,7 +38,9 @@ class Document:
 
     `path` is absolute; `title` is what the text itself gives as such, or empty. `source_lines` maps positions of
     `text` to 1-based lines of the file where the two differ (HTML): pairs of (offset in `text`, line), ascending;
-    empty where `text` is the file itself.
+    empty where `text` is the file itself, or where the file has no lines (PDF): lines are then those of `text`.
+    `pages` does the same for pages, slides and sheets, from 1; empty where there are none. `notices` says what of the
+    file could not be read, a sentence each.
     """
 
     document_id: str
@@ -50,12 +52,16 @@ class Document:
     content_hash: str
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     source_lines: tuple[tuple[int, int], ...] = ()
+    pages: tuple[tuple[int, int], ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 class LineIndex:
-    """Lines of a document's source file by offset in its text."""
+    """Lines and pages of a document's source file by offset in its text."""
 
     def __init__(self, document: Document) -> None:
+        self._page_offsets = [offset for offset, _ in document.pages]
+        self._pages = [page for _, page in document.pages]
         if document.source_lines:
             self._offsets = [offset for offset, _ in document.source_lines]
             self._lines = [line for _, line in document.source_lines]
@@ -70,6 +76,10 @@ class LineIndex:
     def line_at(self, offset: int) -> int:
         """1-based line of the source file at a character offset of the text."""
         return self._lines[max(0, bisect_right(self._offsets, offset) - 1)]
+
+    def page_at(self, offset: int) -> int | None:
+        """1-based page of the source file at a character offset of the text, or None where there are no pages."""
+        return self._pages[max(0, bisect_right(self._page_offsets, offset) - 1)] if self._pages else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.evaluate.golden import read_golden
-from pipeline.read import read_document
+from pipeline.read import Found, discover, read_document
 
 CORPUS = Path(__file__).parent.parent / "sample_corpus"
 GOLDEN = CORPUS / "golden.jsonl"
-DOCUMENTS = sorted(path for path in CORPUS.rglob("*") if path.is_file() and path != GOLDEN)
+DOCUMENTS = sorted(item.path for item in discover([CORPUS]) if isinstance(item, Found))
 
 
 def test_corpus_is_worth_searching() -> None:

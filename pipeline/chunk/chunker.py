@@ -107,4 +107,5 @@ def _record(document: Document, lines: LineIndex, start: int, end: int, path: Pa
         end_line=lines.line_at(end - 1),
         embedded_text=embedded,
         content_hash=content_hash,
+        page=lines.page_at(start),
     )

@@ -41,8 +41,10 @@ def index(
 ) -> int:
     """Bring a collection up to date with PATHS: new and changed documents in, vanished ones out.
 
-    Reads Markdown, plain text, HTML, Python and reStructuredText. Hidden files and what .gitignore or
-    .pipelineignore name are left out. Unchanged files are not read again. Ends with status 1 if any document failed.
+    Reads Markdown, plain text, HTML, reStructuredText, LaTeX, Python, source code, CSV, JSON, Jupyter notebooks, EPUB,
+    e-mail, PDF, Word, PowerPoint and Excel (the last four with the extra "documents"). Hidden files, archives that are
+    not named, and what .gitignore or .pipelineignore name are left out. Unchanged files are not read again. Ends with
+    status 1 if any document failed.
     """
     if dry_run:
         return print_estimate(paths, name, chunker, chunk_tokens, config, as_json=as_json)
@@ -75,6 +77,8 @@ def _print(report: IndexReport) -> None:
     if report.skipped:
         skipped = ", ".join(f"{count} {reason}" for reason, count in report.skipped.items())
         click.echo(f"skipped: {skipped}")
+    for item in report.notices:
+        notice(f"{shown_path(item.path)}: {item.notice}")
     for failure in report.failures:
         click.secho(f"failed: {shown_path(failure.path)}: {failure.error}", fg="red", err=True)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document
-from pipeline.errors import ReadError
+from pipeline.errors import MissingExtra, ReadError
 from pipeline.read import read_document
 from pipeline.types import Chunk, Document
 
@@ -31,7 +31,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """Why a file is no document. `out_of_reach`: it could not be opened, so nothing is known of its content."""
+    """Why a file is no document. `out_of_reach`: it could not be opened, or what reads it is not installed."""
 
     message: str
     out_of_reach: bool
@@ -42,12 +42,12 @@ def cut_file(path: Path, known_hash: str | None, prepared: Prepared) -> Cut | Un
     try:
         return _cut(path, known_hash, prepared)
     except ReadError as error:
-        return Unread(message=error.message, out_of_reach=isinstance(error.__cause__, OSError))
+        return Unread(message=error.message, out_of_reach=isinstance(error.__cause__, (OSError, MissingExtra)))
 
 
 def _cut(path: Path, known_hash: str | None, prepared: Prepared) -> Cut:
     document = read_document(path)
-    bare = replace(document, text="", blocks=(), source_lines=())
+    bare = replace(document, text="", blocks=(), source_lines=(), pages=())
     if document.content_hash == known_hash:
         return Cut(document=bare, chunks=(), unchanged=True)
     blank = not document.text.strip()
@@ -69,15 +69,19 @@ def to_json(result: Cut | Unread) -> dict[str, Any]:
 def from_json(content: dict[str, Any]) -> Cut | Unread:
     if "message" in content:
         return Unread(**content)
+    document: dict[str, Any] = {**content["document"], "notices": tuple(content["document"]["notices"])}
     return Cut(
-        document=Document(text="", blocks=(), **content["document"]),
+        document=Document(text="", blocks=(), **document),
         chunks=tuple([_chunk_from_json(values) for values in content["chunks"]]),
         blank=content["blank"],
         unchanged=content["unchanged"],
     )
 
 
-DOCUMENT_FIELDS = [item.name for item in fields(Document) if item.name not in ("text", "blocks", "source_lines")]
+BY_OFFSET = ("text", "blocks", "source_lines", "pages")
+"""What of a document is of use only with its text."""
+
+DOCUMENT_FIELDS = [item.name for item in fields(Document) if item.name not in BY_OFFSET]
 CHUNK_FIELDS = [item.name for item in fields(Chunk) if item.name not in ("embedded_text", "content_hash")]
 
 

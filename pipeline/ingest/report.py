@@ -17,6 +17,14 @@ class Failure:
     error: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A file that was indexed, and what of it could not be."""
+
+    path: str
+    notice: str
+
+
 @dataclass(slots=True, kw_only=True)
 class DocumentCounts:
     added: int = 0
@@ -46,6 +54,7 @@ class IndexReport:
     documents: DocumentCounts = field(default_factory=DocumentCounts)
     chunks: ChunkCounts = field(default_factory=ChunkCounts)
     failures: list[Failure] = field(default_factory=list[Failure])
+    notices: list[Notice] = field(default_factory=list[Notice])
     skipped: dict[str, int] = field(default_factory=dict[str, int])
     seconds: float = 0.0
 

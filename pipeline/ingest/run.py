@@ -29,7 +29,7 @@ from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
 from pipeline.errors import InputTooLong, PipelineError, ReadError
 from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
-from pipeline.ingest.report import Failure, IndexProgress, IndexReport
+from pipeline.ingest.report import Failure, IndexProgress, IndexReport, Notice
 from pipeline.interrupts import interrupts_deferred
 from pipeline.lexical import bring_up_to_date
 from pipeline.optimize import optimize
@@ -260,6 +260,7 @@ class _Run:
         vectors = self._known_vectors([chunk.content_hash for chunk in cut.chunks])
         missing = sum(vector is None for vector in vectors)
         self.report.chunks.reused += len(cut.chunks) - missing
+        self.report.notices.extend(Notice(path=document.path, notice=notice) for notice in document.notices)
         row = DocumentRow(
             document_id=document.document_id,
             path=document.path,

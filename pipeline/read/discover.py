@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.read.files import MAX_BYTES, printable, storable
-from pipeline.read.formats import format_of
+from pipeline.read.files import printable, storable
+from pipeline.read.formats import format_of, is_archive, limit_of
 from pipeline.read.ignore import IGNORE_FILES, IgnoreFile, ignore_files_above, is_ignored, read_ignore_files
 
 LONGEST_SHOWN_LINE = 60
@@ -49,10 +49,11 @@ class _Folder:
     ancestors: tuple[tuple[int, int], ...] = ()
 
 
-def discover(paths: Sequence[Path], *, max_bytes: int = MAX_BYTES) -> Iterator[Found | Skipped]:
+def discover(paths: Sequence[Path], *, max_bytes: int | None = None) -> Iterator[Found | Skipped]:
     """Walks `paths`, each file once, folders in the order of their names. Symbolic links are followed.
 
-    A file among `paths` is always found, whatever its format and whatever ignore files say of it.
+    A file among `paths` is always found, whatever its format and whatever ignore files say of it; archives are found
+    only so. `max_bytes` replaces the limits of the formats.
     Raises UsageError, before anything is yielded, if a path does not exist or cannot be looked at.
     """
     return _walk_all([_resolved(path) for path in paths], max_bytes)
@@ -76,7 +77,7 @@ def _resolved(path: Path) -> tuple[Path, bool]:
         ) from error
 
 
-def _walk_all(roots: Sequence[tuple[Path, bool]], max_bytes: int) -> Iterator[Found | Skipped]:
+def _walk_all(roots: Sequence[tuple[Path, bool]], max_bytes: int | None) -> Iterator[Found | Skipped]:
     seen: set[tuple[int, int]] = set()
     for root, is_folder in roots:
         for item in _walk(root, max_bytes) if is_folder else _examine(root, root, max_bytes, asked=True):
@@ -92,7 +93,7 @@ def _identity(item: Found | Skipped) -> tuple[int, int]:
     return hash(place), hash(item.reason) if isinstance(item, Skipped) else len(place)
 
 
-def _walk(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
+def _walk(root: Path, max_bytes: int | None) -> Iterator[Found | Skipped]:
     """All that is in a folder and below. Folders wait on a stack of their own: depth costs no recursion."""
     if not storable(root):
         yield _not_utf8(root)
@@ -114,7 +115,7 @@ def _walk(root: Path, max_bytes: int) -> Iterator[Found | Skipped]:
             yield item
 
 
-def _contents(folder: _Folder, max_bytes: int) -> Iterator[Found | Skipped | _Folder]:
+def _contents(folder: _Folder, max_bytes: int | None) -> Iterator[Found | Skipped | _Folder]:
     """What is directly in a folder, in the order of its names."""
     try:
         status = folder.path.stat()
@@ -156,7 +157,9 @@ def _contents(folder: _Folder, max_bytes: int) -> Iterator[Found | Skipped | _Fo
             yield _Folder(path, ignores, (*folder.ancestors, identity))
 
 
-def _examine(path: Path, entry: Path | os.DirEntry[str], max_bytes: int, *, asked: bool) -> Iterator[Found | Skipped]:
+def _examine(
+    path: Path, entry: Path | os.DirEntry[str], max_bytes: int | None, *, asked: bool
+) -> Iterator[Found | Skipped]:
     """A file by its stat alone: nothing is opened here."""
     try:
         status = entry.stat()
@@ -166,11 +169,12 @@ def _examine(path: Path, entry: Path | os.DirEntry[str], max_bytes: int, *, aske
     if not stat.S_ISREG(status.st_mode):
         yield _skipped(path, "not a regular file", is_failure=asked)
     elif format_of(path) is None and not asked:
-        yield _skipped(path, f"unsupported format {printable(path).suffix or printable(path).name}")
+        kind = "archive" if is_archive(path) else "unsupported format"
+        yield _skipped(path, f"{kind} {printable(path).suffix or printable(path).name}")
     elif not storable(path):
         yield _not_utf8(path)
-    elif status.st_size > max_bytes:
-        yield _skipped(path, f"larger than {max_bytes // 2**20} MiB", is_failure=True)
+    elif status.st_size > (limit := limit_of(path) if max_bytes is None else max_bytes):
+        yield _skipped(path, f"larger than {limit // 2**20} MiB", is_failure=True)
     else:
         yield Found(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns)
 

@@ -1,54 +1,47 @@
 """Reads one file into a Document: bytes, encoding, format, structure.
 
 In: a path. Out: a Document, or a ReadError that says what is wrong and what to do. Its cause is an OSError where the
-file could not be read, and anything else, or none, where its content is no document.
+file could not be read, a MissingExtra where a library for its format is not installed, and anything else, or none,
+where its content is no document.
 """
 
 from __future__ import annotations
 
-import codecs
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
-from pipeline.errors import ReadError
+from pipeline.errors import MissingExtra, ReadError
+from pipeline.read.decode import decode
 from pipeline.read.files import read_regular
-from pipeline.read.formats import format_of, reader_of
+from pipeline.read.formats import FORMATS, Parsed, Unreadable, format_when_named, language_of, reader_of
+from pipeline.read.isolation import ParserFailed, parse_isolated
 from pipeline.types import Block, Document
 
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-SNIFFED_BYTES = 2**16
-MOST_CHAOS = 0.1
-"""How much disorder (charset-normalizer's measure, 0 to 1) a guessed encoding may leave."""
-MOST_USUAL = "cp1252"
-"""What to take where several encodings fit equally well, as browsers do (https://encoding.spec.whatwg.org)."""
-PDF_MAGIC = b"%PDF-"
 LONGEST_REASON = 200
 """How much of what a library says of a failure is passed on, in characters."""
 
 
 def read_document(path: Path) -> Document:
     """Reads `path`, which is absolute. Raises ReadError."""
+    name = format_when_named(path)
     try:
-        content = read_regular(path)
+        content = read_regular(path, max_bytes=FORMATS[name].max_bytes)
     except OSError as error:
         raise _unreadable(path, error) from error
-    name = format_of(path) or "text"
     try:
-        text, encoding = _decode(content, path)
-        parsed = reader_of(name)(text)
-    except ReadError:
-        raise
+        parsed = parse_isolated(name, content) if FORMATS[name].of_bytes else parse_text(name, content)
+    except Unreadable as error:
+        raise ReadError(error.message, path=path, hint=error.hint) from error
+    except MissingExtra as error:
+        # The hint stands in the message: a report of many files has one line for each.
+        message = f"cannot be read as {name}: {error.message}; {error.hint}"
+        raise ReadError(message, path=path, hint=error.hint) from error
     except Exception as error:  # a parser's bug, or its limit, with one file must not keep the others from being read
         raise _unparsable(path, name, error) from error
     metadata = dict(parsed.metadata)
-    if encoding != "utf-8":
-        metadata["encoding"] = encoding
+    if name == "code" and (language := language_of(path)):
+        metadata["language"] = language
     return Document(
         document_id=hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest(),
         path=str(path),
@@ -59,34 +52,22 @@ def read_document(path: Path) -> Document:
         content_hash=hashlib.sha256(content).hexdigest(),
         metadata=metadata,
         source_lines=parsed.source_lines,
+        pages=parsed.pages,
+        notices=parsed.notices,
     )
 
 
-def _decode(content: bytes, path: Path) -> tuple[str, str]:
-    """The text and the name of its encoding: by its byte order mark, else UTF-8, else one confident guess."""
-    for mark, encoding in BYTE_ORDER_MARKS:
-        if content.startswith(mark):
-            try:
-                return content.decode(encoding), encoding
-            except UnicodeDecodeError as error:
-                raise _undecodable(path) from error
-    if content.startswith(PDF_MAGIC):
-        raise ReadError("is a PDF file, a format that is not read", path=path, hint="convert it to text or Markdown")
-    if b"\0" in content[:SNIFFED_BYTES]:
-        raise ReadError("is a binary file", path=path, hint="name it in .pipelineignore to leave it out")
-    try:
-        return content.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        pass
-    from charset_normalizer import from_bytes  # noqa: PLC0415 - only for legacy encodings
-
-    guesses = from_bytes(content, threshold=MOST_CHAOS)
-    best = guesses.best()
-    if best is None:
-        raise _undecodable(path)
-    equals = [guess for guess in guesses if (guess.chaos, guess.coherence) == (best.chaos, best.coherence)]
-    guess = next((guess for guess in equals if guess.encoding == MOST_USUAL), best)
-    return str(guess), guess.encoding
+def parse_text(name: str, content: bytes) -> Parsed:
+    """The content of a text format, decoded and parsed. Raises Unreadable, or whatever the parser raises."""
+    decoded = decode(content)
+    parsed = reader_of(name)(decoded.text)
+    metadata, notices = parsed.metadata, parsed.notices
+    if decoded.encoding != "utf-8":
+        metadata = {**metadata, "encoding": decoded.encoding}
+    if decoded.replaced:
+        places = "place" if decoded.replaced == 1 else "places"
+        notices = (*notices, f"not all of it is {decoded.encoding}: unreadable bytes in {decoded.replaced} {places}")
+    return replace(parsed, metadata=metadata, notices=notices)
 
 
 def _unreadable(path: Path, error: OSError) -> ReadError:
@@ -98,15 +79,14 @@ def _unreadable(path: Path, error: OSError) -> ReadError:
 
 def _unparsable(path: Path, name: str, error: Exception) -> ReadError:
     said = " ".join(str(error).split())[:LONGEST_REASON]
-    reason = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    hint = "name it .txt to have it read as plain text, or name it in .pipelineignore to leave it out"
-    return ReadError(f"cannot be read as {name}: {reason}", path=path, hint=hint)
-
-
-def _undecodable(path: Path) -> ReadError:
-    return ReadError(
-        "is in an encoding that cannot be told", path=path, hint="save it as UTF-8, or name it in .pipelineignore"
+    if not isinstance(error, ParserFailed):  # which names what happened in the worker
+        said = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    hint = (
+        "see that it opens in the program it was made with, or name it in .pipelineignore to leave it out"
+        if FORMATS[name].of_bytes
+        else "name it .txt to have it read as plain text, or name it in .pipelineignore to leave it out"
     )
+    return ReadError(f"cannot be read as {name}: {said}", path=path, hint=hint)
 
 
 def _title(blocks: tuple[Block, ...]) -> str:

@@ -1,6 +1,7 @@
 """HTML: the text that a reader of the page sees, by blocks, with the source line of each.
 
-Scripts, styles, navigation, page headers and footers, forms and asides are left out.
+Scripts, styles, navigation, page headers and footers, forms and asides are left out. What a page says of itself (its
+language, `meta` tags) is metadata.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import re
 from collections import Counter
 
 from pipeline.read.formats import Parsed
-from pipeline.read.tags import Piece, pieces
+from pipeline.read.metadata import standard
+from pipeline.read.tags import Piece, attributes_of, pieces
 from pipeline.types import Block, BlockKind
 
 LEFT_OUT = frozenset(
@@ -43,6 +45,15 @@ BLOCKS: dict[str, BlockKind] = {
     "blockquote": "quote",
     **dict.fromkeys(HEADINGS, "heading"),
 }
+KEPT_META = frozenset(
+    [
+        *("author", "date", "description", "keywords", "language", "content-language", "subject", "publisher"),
+        *("article:author", "article:published_time", "article:modified_time", "og:description", "last-modified"),
+        *("created", "pubdate", "publish_date", "dc.creator", "dc.date", "dc.language", "dc.subject", "dc.publisher"),
+        *("dc.description", "dcterms.creator", "dcterms.date", "dcterms.created", "dcterms.modified"),
+    ]
+)
+MOST_META = 1000
 SPACE = re.compile(r"\s+")
 CELL_SEPARATOR = " | "
 
@@ -56,6 +67,7 @@ def parse(text: str) -> Parsed:
         text="".join(reader.text),
         blocks=tuple(reader.blocks),
         title=" ".join("".join(reader.title).split()),
+        metadata=standard(reader.described),
         source_lines=tuple(reader.lines),
     )
 
@@ -68,6 +80,7 @@ class _Reader:
         self.blocks: list[Block] = []
         self.lines: list[tuple[int, int]] = []
         self.title: list[str] = []
+        self.described: list[tuple[str, str]] = []
         self._length = 0
         self._current: list[str] = []
         self._current_length = 0
@@ -85,11 +98,24 @@ class _Reader:
     def take(self, piece: Piece) -> None:
         """Takes the next piece of the file."""
         if piece.kind == "start":
+            if piece.attributes:
+                self._describe(piece)
             self._start(piece.value)
         elif piece.kind == "end":
             self._end(piece.value)
         elif not self._left_out:
             self._take_text(piece)
+
+    def _describe(self, piece: Piece) -> None:
+        """Takes down what a page says of itself; the first of several values of a key will count."""
+        attributes = {name: _unescaped(value) for name, value in attributes_of(piece).items()}
+        if piece.value == "html":
+            language = attributes.get("lang") or attributes.get("xml:lang", "")
+            self.described.append(("language", language))
+        elif piece.value == "meta" and len(self.described) < MOST_META:
+            name = attributes.get("name") or attributes.get("property") or attributes.get("http-equiv", "")
+            if name.lower() in KEPT_META:
+                self.described.append((name, attributes.get("content", "")))
 
     def _start(self, tag: str) -> None:
         if tag in VOID and tag not in ("br", "hr"):

@@ -1,6 +1,6 @@
 """Markdown: CommonMark with tables through markdown-it-py, which tells the lines of each block.
 
-Front matter between `---` lines becomes metadata and is no block.
+Front matter, YAML between `---` lines or TOML between `+++` lines, becomes metadata and is no block.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pipeline.read.formats import Parsed
+from pipeline.read.front_matter import front_matter
 from pipeline.read.lines import Line, each_line, paragraphs
 from pipeline.types import Block, BlockKind
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(.*?\r?\n)?---[ \t]*(?:\r?\n|$)", re.DOTALL)
-FIELD = re.compile(r"([A-Za-z_][\w-]*)\s*:\s*(.*)")
 # No bracket stands in a part that repeats, so that a run of them costs one look each.
 INLINE_MARKS = re.compile(r"[*_`]+|\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)")
 
@@ -33,21 +34,24 @@ KINDS: dict[str, BlockKind] = {
 
 
 def parse(text: str) -> Parsed:
-    from markdown_it import MarkdownIt  # noqa: PLC0415 - heavy
-
-    front = FRONT_MATTER.match(text)
-    skipped = front.end() if front else 0
-    metadata = dict(_fields(front[1] or "")) if front else {}
+    metadata, skipped = front_matter(text)
     # markdown-it takes only \n as a line end but for \r, which it normalises: keep the number of lines the same.
     lines = [Line(line.start + skipped, line.end + skipped, line.content) for line in each_line(text[skipped:])]
     source = "\n".join(line.content.replace("\r", " ").replace("\0", " ") for line in lines)
-    # What lies deeper than `maxNesting` is dropped without a word; what is inside a line is not needed.
-    reader = MarkdownIt("commonmark", {"maxNesting": sys.maxsize}).enable("table").disable("inline")
     try:
-        blocks = tuple(_blocks(reader.parse(source), lines))
+        blocks = tuple(_blocks(_reader().parse(source), lines))
     except RecursionError:  # hundreds of quotes or lists within each other: no text that anybody wrote
         blocks = tuple(paragraphs(lines))
     return Parsed(text=text, blocks=blocks, title=metadata.get("title", ""), metadata=metadata)
+
+
+@cache
+def _reader() -> MarkdownIt:
+    """The parser, which takes longer to make than a page to read."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - heavy
+
+    # What lies deeper than `maxNesting` is dropped without a word; what is inside a line is not needed.
+    return MarkdownIt("commonmark", {"maxNesting": sys.maxsize}).enable("table").disable("inline")
 
 
 def _blocks(tokens: list[Token], lines: list[Line]) -> Iterator[Block]:
@@ -75,9 +79,3 @@ def _blocks(tokens: list[Token], lines: list[Line]) -> Iterator[Block]:
 
 def _plain(inline: str) -> str:
     return " ".join(INLINE_MARKS.sub(lambda match: match[1] or "", inline).split())
-
-
-def _fields(front: str) -> Iterator[tuple[str, str]]:
-    for line in front.splitlines():
-        if field := FIELD.fullmatch(line.strip()):
-            yield field[1].lower(), field[2].strip().strip("\"'")

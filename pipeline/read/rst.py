@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from pipeline.read.formats import Parsed
 from pipeline.read.lines import Line, split_lines
+from pipeline.read.metadata import standard
 from pipeline.types import Block, BlockKind
 
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
@@ -17,12 +18,24 @@ DIRECTIVE = re.compile(r"\.\. [\w:+.-]+::")
 COMMENT = re.compile(r"\.\.(?:\s+[^_\[|].*|\s*)$")
 LIST_ITEM = re.compile(r"\s*(?:[-*+•]|\(?(?:\d+|[A-Za-z#])[.)])\s+")
 GRID = re.compile(r"\s*(?:\+[-=+]+\+|=+(?:\s+=+)+)\s*")
+FIELD = re.compile(r":([A-Za-z][\w -]*):\s+(.+)")
+BIBLIOGRAPHIC = ("author", "authors", "date", "language", "organization", "status", "subject", "tags", "version")
+FIELDS_WITHIN = 40
+"""How many lines from the top such fields are looked for."""
 CODE_DIRECTIVES = ("code", "code-block", "sourcecode", "literalinclude", "math", "parsed-literal")
 TABLE_DIRECTIVES = ("list-table", "csv-table", "table")
 
 
 def parse(text: str) -> Parsed:
-    return Parsed(text=text, blocks=tuple(_blocks(split_lines(text))))
+    lines = split_lines(text)
+    return Parsed(text=text, blocks=tuple(_blocks(lines)), metadata=standard(_fields(lines)))
+
+
+def _fields(lines: list[Line]) -> Iterator[tuple[str, str]]:
+    """The bibliographic fields, a list of `:Author: name` before or right after the title."""
+    for line in lines[:FIELDS_WITHIN]:
+        if (match := FIELD.fullmatch(line.content.rstrip())) and match[1].lower() in BIBLIOGRAPHIC:
+            yield match[1], match[2]
 
 
 def _blocks(lines: list[Line]) -> Iterator[Block]:

@@ -1,7 +1,7 @@
 """HTML as tags and text, with the line of each, in one pass whose cost is linear in the size of the file.
 
 Not the standard library's parser, which raises AssertionError at odd declarations, and takes time that is quadratic
-in the number of comments, tags or quotes that do not end. Attributes are passed over: no reader needs them.
+in the number of comments, tags or quotes that do not end. Attributes are told of the few tags that describe a page.
 """
 
 from __future__ import annotations
@@ -19,6 +19,11 @@ COMMENT_END = re.compile(r"--!?>")
 CDATA, CDATA_END = "<![CDATA[", re.compile(r"\]\]>")
 FIRST_END = re.compile(">")
 
+DESCRIBING = frozenset(["html", "meta"])
+"""Tags whose attributes are told."""
+ATTRIBUTE = re.compile(r"([^\s\"'>/=]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+LONGEST_ATTRIBUTES = 10_000
+
 RAW = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in ("script", "style")}
 """Elements that hold no tags and no text; one that never ends takes the rest of the file."""
 RAW_TEXT = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in ("title", "textarea")}
@@ -29,12 +34,19 @@ RAW_TEXT = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in 
 class Piece:
     """A tag, with its name in lower case, or text as it stands in the file; `line` counts from 1.
 
-    `literal` is text whose ampersands mean themselves.
+    `literal` is text whose ampersands mean themselves; `attributes` stand as in the file, for DESCRIBING tags.
     """
 
     kind: Literal["start", "end", "text", "literal"]
     value: str
     line: int
+    attributes: str = ""
+
+
+def attributes_of(piece: Piece) -> dict[str, str]:
+    """The attributes of a tag, names in lower case, values as they stand."""
+    found = ATTRIBUTE.findall(piece.attributes[:LONGEST_ATTRIBUTES])
+    return {name.lower(): double or single or bare for name, double, single, bare in found}
 
 
 def pieces(text: str) -> Iterator[Piece]:
@@ -80,7 +92,8 @@ class _Scanner:
         close = self._find(raw, end) if raw else None
         if name in RAW_TEXT and raw and not close:
             return end
-        yield Piece("start", name, line)
+        attributes = self._text[tag.end() : end] if name in DESCRIBING else ""
+        yield Piece("start", name, line, attributes)
         if closed:
             yield Piece("end", name, line)
         if raw is None:

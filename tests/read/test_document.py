@@ -117,3 +117,37 @@ def test_failure_of_a_reader_is_an_error_of_that_file(
     assert caught.value.path == tmp_path / "a.rst"
     assert caught.value.hint.startswith("name it .txt to have it read as plain text")
     assert caught.value.__cause__ is error
+
+
+MOSTLY_UTF8 = "Die Größe der Flüsse und die Höhe der Brücken über sie sind für Schiffe wichtig.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "metadata", "notices"),
+    [
+        (
+            MOSTLY_UTF8.encode() + b"bad \xff byte, \xe9 too\n",
+            MOSTLY_UTF8 + "bad \ufffd byte, \ufffd too\n",
+            {},
+            ("not all of it is utf-8: unreadable bytes in 2 places",),
+        ),
+        ("größe".encode("utf-16-le"), "größe", {"encoding": "utf-16-le"}, ()),
+        ("größe".encode("utf-16-be"), "größe", {"encoding": "utf-16-be"}, ()),
+        (
+            b"\xef\xbb\xbf" + "größe und höhe".encode() + b"\xff",
+            "größe und höhe\ufffd",
+            {"encoding": "utf-8-sig"},
+            ("not all of it is utf-8-sig: unreadable bytes in 1 place",),
+        ),
+        (MOSTLY_UTF8.encode("cp1252") * 5000, MOSTLY_UTF8 * 5000, {"encoding": "cp1252"}, ()),
+    ],
+    ids=["a few bad bytes", "utf-16-le without a mark", "utf-16-be without a mark", "bad after a mark", "long legacy"],
+)
+def test_bytes_that_do_not_fit(
+    tmp_path: Path, content: bytes, text: str, metadata: dict[str, str], notices: tuple[str, ...]
+) -> None:
+    """A few bad bytes are replaced and said, and are no reason to take the file for another encoding."""
+    document = read(tmp_path, "a.txt", content)
+    assert document.text == text
+    assert document.metadata == metadata
+    assert document.notices == notices
