@@ -12,6 +12,8 @@ def library() -> None:
     with pipeline.open_collection("notes", model="all-minilm", home="/tmp") as notes:
         assert_type(notes, pipeline.Collection)
         assert_type(notes.index("docs/").chunks.embedded, int)
+        assert_type(notes.export("out.parquet", overwrite=True).passages, int)
+        assert_type(notes.import_vectors("out.parquet").documents.unchanged, int)
         hits = notes.search("question", k=3)
         assert_type(hits, list[Hit])
         assert_type(hits[0].score, float)

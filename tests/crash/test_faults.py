@@ -82,10 +82,11 @@ class Bench:
         return versions_in(Snapshot.open(self.site.layout))
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A collection of several segments with dead rows and newer file times, and a file to import into it."""
-    with site_at(tmp_path, seed=7) as site:
+    folder = tmp_path_factory.mktemp("faults")
+    with site_at(folder, seed=7) as site:
         bench = Bench(site)
         for _ in range(2):
             site.change_corpus()
@@ -93,10 +94,28 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         touch_one(site)
         bench.succeed("index")
         bench.succeed("export")
-        (tmp_path / "out.jsonl").rename(tmp_path / "import.jsonl")
-        (tmp_path / "out.jsonl.model.json").rename(tmp_path / "import.jsonl.model.json")
+        for suffix in ("", ".model.json"):
+            (folder / f"out.jsonl{suffix}").rename(folder / f"import.jsonl{suffix}")
         assert Snapshot.open(site.layout).touched is not None
+        for name in ("home", "docs"):
+            shutil.copytree(folder / name, folder / "pristine" / name)
         yield bench
+
+
+@pytest.fixture
+def bench(made: Bench) -> Iterator[Bench]:
+    """What was made, as it was made, whatever tests do to it."""
+    site = made.site
+    corpus, newest = dict(site.corpus), dict(site.newest)
+    yield made
+    site.corpus, site.newest = corpus, newest
+    for name in ("home", "docs"):
+        place = site.folder / name
+        if place.is_symlink():
+            place.unlink()
+        else:
+            shutil.rmtree(place)
+        shutil.copytree(site.folder / "pristine" / name, place)
 
 
 def touch_one(site: Site) -> None:
@@ -303,10 +322,10 @@ def test_damaged_file_is_noticed_named_and_never_served(bench: Bench, tmp_path: 
         pytest.skip("without its newest manifest a collection is what the one before says")
     readers = ("search", "show", "list", "export")
     good = {name: without_time(bench.succeed(name)) for name in readers}
-    good_lines = (tmp_path / "out.jsonl").read_bytes()
+    good_lines = (bench.site.folder / "out.jsonl").read_bytes()
     before = bench.sound()
     path = damage(bench, FILES[file], kind)
-    (tmp_path / "out.jsonl").unlink()
+    (bench.site.folder / "out.jsonl").unlink()
     status, verdict = bench.run(*bench.command("verify"))
     assert status == 1
     assert path.name in json.dumps(verdict)
@@ -318,8 +337,8 @@ def test_damaged_file_is_noticed_named_and_never_served(bench: Bench, tmp_path: 
         else:
             assert path.name in json.dumps(said), said
             noticed += 1
-    if (tmp_path / "out.jsonl").exists():
-        assert (tmp_path / "out.jsonl").read_bytes() == good_lines
+    if (bench.site.folder / "out.jsonl").exists():
+        assert (bench.site.folder / "out.jsonl").read_bytes() == good_lines
     if file in ("manifest", "vectors", "passages", "documents", "deleted"):
         assert noticed
     kept = tmp_path / "damaged"
