@@ -15,7 +15,7 @@ from pipeline.answer import USUAL_PASSAGES, answer_extractively, answer_with_mod
 from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
-from pipeline.errors import CollectionNotFound, ModelNotFound
+from pipeline.errors import CollectionNotFound, ModelNotFound, PullFailed
 from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
 from pipeline.query import (
@@ -185,7 +185,7 @@ class Collection:
         model = choose_chat_model(client, self.config.chat_model)
         try:
             answer = answer_with_model(client, model, question, found.hits, on_text=on_text)
-        except ModelNotFound:
+        except (ModelNotFound, PullFailed):
             if self.config.chat_model is not None:
                 raise
             answer = answer_extractively(self.embedder, question, found.hits)

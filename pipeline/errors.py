@@ -10,6 +10,7 @@ PipelineError
 │   │   │   └── InputTooLong         400: the input is longer than the model's context
 │   │   ├── NotSupported           400 and 501: the model is there and cannot do this
 │   │   ├── ModelNotFound          404 for a model
+│   │   ├── PullFailed             the server lacks a model and could not pull it: no network, no space
 │   │   ├── ServerBusy             429, 503
 │   │   └── ServerError            500, 502, 504
 │   ├── BadReply                 the reply cannot be understood, or holds the wrong number of results
@@ -109,6 +110,10 @@ class NotSupported(StatusError):
 
 
 class ModelNotFound(StatusError):
+    pass
+
+
+class PullFailed(StatusError):
     pass
 
 

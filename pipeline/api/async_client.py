@@ -41,7 +41,7 @@ from pipeline.api.session import (
 )
 from pipeline.api.v1 import AsyncV1
 from pipeline.api.wire import error_from_httpx, error_from_status
-from pipeline.errors import ModelNotFound, PipelineError, StatusError
+from pipeline.errors import PipelineError, StatusError
 
 Reply = TypeVar("Reply")
 
@@ -345,7 +345,7 @@ class AsyncClient:
             async for progress in self._stream_once(host, endpoints.pull_stream(model)):
                 if self._session.on_pull is not None:
                     self._session.on_pull(model, progress)
-        except ModelNotFound as error:
+        except StatusError as error:
             raise cannot_be_pulled(model, missing, error) from error
         self._session.pulled(host, model)
 

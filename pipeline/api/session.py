@@ -21,7 +21,15 @@ from pipeline.api.fleet import Fleet
 from pipeline.api.replies import ModelInfo, Progress
 from pipeline.api.retry import RetryPolicy, retriable
 from pipeline.api.wire import EventSplitter, LineSplitter, decode_line, error_from_status, naming_request
-from pipeline.errors import ApiError, ModelNotFound, PipelineError, StatusError, StreamInterrupted, UsageError
+from pipeline.errors import (
+    ApiError,
+    ModelNotFound,
+    PipelineError,
+    PullFailed,
+    StatusError,
+    StreamInterrupted,
+    UsageError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -209,14 +217,16 @@ class Attempts:
         return delay
 
 
-def cannot_be_pulled(model: str, missing: PipelineError, error: ModelNotFound) -> ModelNotFound:
-    """The error for a model that the server lacks and that its registry does not give either."""
-    return ModelNotFound(
+def cannot_be_pulled(model: str, missing: PipelineError, error: StatusError) -> StatusError:
+    """The error for a model that the server lacks and its registry too, or that something kept it from pulling."""
+    unknown = isinstance(error, ModelNotFound)
+    kind = ModelNotFound if unknown else PullFailed
+    return kind(
         f"model {model!r} is not on the server and cannot be pulled: {error.server_text}",
-        status=missing.status if isinstance(missing, StatusError) else 404,
+        status=missing.status if unknown and isinstance(missing, StatusError) else error.status,
         server_text=error.server_text,
         request=error.request,
-        hint="check the name with `pipeline models list`, and the network",
+        hint=(not unknown and error.hint) or "check the name with `pipeline models list`, and the network",
     )
 
 

@@ -151,7 +151,7 @@ def test_failures_are_listed_and_give_status_one(run: Run, docs: Path) -> None:
         (["index", "empty"], 1, "PipelineError", "no document to index", "--allow-empty"),
         (["index"], 2, "UsageError", "Missing argument", "pipeline index --help"),
         (["index", "docs", "-c", "../x"], 2, "UsageError", "cannot be a collection's name", "letters"),
-        (["index", "docs", "--model", "127.0.0.1:9/no/model"], 1, "ServerError", "pull model manifest: Get", "log"),
+        (["index", "docs", "--model", "127.0.0.1:9/no/model"], 1, "PullFailed", "no/model' is not on the server", ""),
         (["index", "docs", "--batch-size", "0"], 2, "UsageError", "above zero", ""),
         (["search", "x"], 1, "CollectionNotFound", "no collection 'default'", "pipeline index PATH"),
         (["search", ""], 1, "CollectionNotFound", "no collection 'default'", "pipeline index PATH"),
