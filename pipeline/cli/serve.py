@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import click
 
@@ -11,6 +12,9 @@ from pipeline.cli.options import shared_options
 from pipeline.cli.reporting import notice, print_json
 from pipeline.config import Config
 from pipeline.connect import embedded_app
+
+GRACE_SECONDS = 10
+"""How long requests may go on after the first Ctrl-C."""
 
 
 @click.command(short_help="Run the embedded Ollama-compatible server.")
@@ -29,15 +33,19 @@ def serve(config: Config, as_json: bool) -> int:
             print_json({"url": url, "models": str(config.models_folder)})
         notice(f"listening on {url}, models in {config.models_folder}; stop with Ctrl-C")
 
-    def stopping() -> None:
-        notice("stopping; requests under way may finish for 10 seconds, Ctrl-C again stops at once")
+    def waiting(count: int) -> None:
+        requests = "1 request" if count == 1 else f"{count} requests"
+        notice(f"waiting for {requests}, for {GRACE_SECONDS} seconds at most; Ctrl-C again stops now")
 
     address = parse_host(config.host or "")
     app = embedded_app(config)
     try:
         if pruning.is_wanted(os.environ):
             app.prune()
-        serve_app(app, address.host, address.port, ready=ready, stopping=stopping)
+        serve_app(app, address.host, address.port, ready=ready, waiting=waiting, grace=GRACE_SECONDS)
     finally:
+        # The program ends with this: a further signal could only make it look like a failure.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         app.close()
     return 0

@@ -6,19 +6,21 @@ place where errors become statuses.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Self
+from weakref import WeakSet
 
 from pipeline.server import blobs, library
 from pipeline.server.chat import chat
 from pipeline.server.creating import create
 from pipeline.server.embedding import embed, embeddings
 from pipeline.server.engine import Engine
-from pipeline.server.exchange import Reply, Request, error_reply, text_reply
+from pipeline.server.exchange import Cancellation, Reply, Request, RequestCanceled, error_reply, json_reply, text_reply
 from pipeline.server.failures import failure
 from pipeline.server.generate import generate
 from pipeline.server.models import ModelStore
-from pipeline.server.pool import EnginePool, Load
+from pipeline.server.pool import SHUTTING_DOWN, EnginePool, Load
 from pipeline.server.pruning import prune
 from pipeline.server.pulling import pull, push
 from pipeline.server.service import Service
@@ -26,10 +28,12 @@ from pipeline.server.settings import ServerSettings
 from pipeline.server.v1 import models as v1_models
 from pipeline.server.v1.chat import chat_completions
 from pipeline.server.v1.completions import completions
+from pipeline.server.v1.dialect import error_object
 from pipeline.server.v1.embeddings import embeddings as v1_embeddings
 from pipeline.server.v1.responses import responses
 
 Handler = Callable[[Service, Request], Reply]
+BODY_TOO_LARGE = "http: request body too large"
 
 ROUTES: dict[str, dict[str, Handler]] = {
     "/": {"GET": library.root, "HEAD": library.root},
@@ -66,12 +70,16 @@ def takes_pieces(method: str, path: str) -> bool:
 
 
 class App:
-    """Thread-safe: `handle` may run in any number of threads. Close it to unload the models."""
+    """Thread-safe: `handle` may run in any number of threads. Close it to break off what runs and unload the models."""
 
     def __init__(self, store: ModelStore, settings: ServerSettings | None = None, *, load: Load = Engine) -> None:
         self.settings = settings or ServerSettings()
         self._pool = EnginePool(self.settings, load=load)
         self._service = Service(store, self.settings, self._pool)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._running: WeakSet[Cancellation] = WeakSet()
+        """Of requests that are answered, and of replies that are still streamed: a stream holds its own."""
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; every failure is an answer too. The caller closes the reply."""
@@ -83,17 +91,29 @@ class App:
             reply = text_reply("405 method not allowed", 405, "text/plain")
             return Reply(status=405, headers={**reply.headers, "allow": ", ".join(methods)}, body=reply.body)
         if len(request.body) > self.settings.max_body_bytes:
-            return error_reply(413, "http: request body too large")
+            return refusal(request.path, 413, BODY_TOO_LARGE)
+        with self._lock:
+            self._running.add(request.cancellation)
+        if self._closed:
+            request.cancellation.set()
         try:
             return handler(self._service, request)
         except Exception as error:  # noqa: BLE001  the edge: whatever happens, the client gets an answer
-            return _error_reply(error)
+            if self._closed and isinstance(error, RequestCanceled):
+                return refusal(request.path, 503, SHUTTING_DOWN)
+            return refusal(request.path, *failure(error))
 
     def prune(self) -> None:
         """Removes what the store no longer needs."""
         prune(self._service.store)
 
     def close(self) -> None:
+        """An engine in use goes when its last user, who is cancelled, lets go of it."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for cancellation in running:
+            cancellation.set()
         self._pool.close()
 
     def __enter__(self) -> Self:
@@ -116,5 +136,8 @@ def _methods(path: str) -> dict[str, Handler] | None:
     return ROUTES.get(path) or next(below, None)
 
 
-def _error_reply(error: Exception) -> Reply:
-    return error_reply(*failure(error))
+def refusal(path: str, status: int, text: str) -> Reply:
+    """An error in the form that the clients of `path` read."""
+    if path.startswith("/v1/"):
+        return json_reply(error_object(status, text), status)
+    return error_reply(status, text)

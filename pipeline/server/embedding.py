@@ -55,8 +55,9 @@ def embed(service: Service, request: Request) -> Reply:
         if not texts:
             return json_reply({"model": name, "embeddings": []})
         _require_embeddings(chosen)
+        limit = _Limit.of(chosen, service.context(chosen, options))
         inputs = _within_context(
-            lease.engine, texts, _Limit.of(chosen, service.context(chosen, options)), given.get("truncate", True)
+            lease.engine, texts, limit, truncate=given.get("truncate", True), cancellation=request.cancellation
         )
         vectors, tokens = _in_batches(lease.engine, inputs, request.cancellation)
     finally:
@@ -86,7 +87,7 @@ def embeddings(service: Service, request: Request) -> Reply:
         _require_embeddings(chosen)
         limit = _Limit.of(chosen, service.context(chosen, options))
         try:
-            inputs = _within_context(lease.engine, [prompt], limit, truncate=False)
+            inputs = _within_context(lease.engine, [prompt], limit, truncate=False, cancellation=request.cancellation)
         except Refusal as refusal:
             raise Refusal(500, refusal.text) from refusal
         vectors, _ = lease.engine.embed(inputs, request.cancellation)
@@ -130,7 +131,9 @@ class _Limit:
         )
 
 
-def _within_context(engine: Engine, texts: Sequence[str], limit: _Limit, truncate: bool) -> list[str | list[int]]:
+def _within_context(
+    engine: Engine, texts: Sequence[str], limit: _Limit, *, truncate: bool, cancellation: Cancellation
+) -> list[str | list[int]]:
     """Each text as it is when it fits, else cut to the limit by tokens (or refused)."""
     if limit.text <= 0:
         raise Refusal(400, NO_ROOM)
@@ -140,6 +143,7 @@ def _within_context(engine: Engine, texts: Sequence[str], limit: _Limit, truncat
         if len(text.encode()) < limit.text:
             inputs.append(text)
             continue
+        cancellation.check()
         tokens = engine.tokenize(text, with_special=True)
         if len(tokens) <= limit.context:
             inputs.append(text)

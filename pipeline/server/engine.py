@@ -95,12 +95,13 @@ class Engine:
         # At exit all engines end in one place, which also waits for those that end already.
         weakref.finalize(self, self._native.end, at_once=True).atexit = False
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
         """Hang up on whoever is served, let no one else in, and give the memory back. May be called again.
 
-        The engine finishes what it was given, while other threads go on.
+        The engine finishes what it was given, while other threads go on; with `at_once` only the batch that it has
+        begun, while the whole process stands still.
         """
-        self._native.end()
+        self._native.end(at_once=at_once)
 
     def tokenize(self, text: str, *, with_special: bool = False) -> list[int]:
         answer = self._ask("/tokenize", {"content": text, "add_special": with_special})
@@ -213,9 +214,11 @@ class _Running:
             self.connections.hang_up()
             while self._tasks() and not (at_once or _exiting.is_set()):
                 time.sleep(_IDLE_POLL_SECONDS)
-            self._server = None
-            self._folder.remove()
-        _running.discard(self)
+            try:
+                self._server = None
+            finally:  # this is where a Ctrl-C of the meantime is raised
+                self._folder.remove()
+                _running.discard(self)
 
     def _tasks(self) -> int:
         """What the engine has to do yet. It is counted inside the loop, so an answer shows that the loop has begun."""

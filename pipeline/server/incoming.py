@@ -14,7 +14,7 @@ from pipeline.server.exchange import Cancellation, RequestCanceled
 
 
 class Incoming(Iterator[bytes]):
-    """Made in the event loop, read in a thread. A client that goes away, or the server's end, sets `cancellation`."""
+    """Made in the event loop, read in a thread, until `cancellation` ends it; a client that goes away sets that."""
 
     def __init__(self, receive: Callable[[], Awaitable[dict[str, Any]]], cancellation: Cancellation) -> None:
         self._receive = receive
@@ -34,6 +34,7 @@ class Incoming(Iterator[bytes]):
             try:
                 message = future.result()
             except CancelledError as error:
+                self._cancellation.check()
                 raise RequestCanceled from error
         if message["type"] == "http.disconnect":
             self._cancellation.set()

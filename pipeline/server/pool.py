@@ -74,6 +74,7 @@ class EnginePool:
         self._changed = threading.Condition()
         self._loaded: dict[Path, Loaded] = {}
         self._loading: set[Path] = set()
+        self._unloading: set[Path] = set()
         self._waiting = 0
         self._closed = False
         self._timer: threading.Thread | None = None
@@ -148,9 +149,8 @@ class EnginePool:
         """Unload everything; engines in use go when their last lease ends. No more leases are given."""
         with self._changed:
             self._closed = True
-            for loaded in list(self._loaded.values()):
-                if loaded.leases == 0:
-                    self._unload(loaded)
+            while idle := self._idle():
+                self._unload(idle[0])
             self._changed.notify_all()
 
     # Everything below is called with the lock held.
@@ -167,7 +167,7 @@ class EnginePool:
         """True when the model is there with enough context, or when the way is free to load it now."""
         if self._closed:
             raise Refusal(503, SHUTTING_DOWN)
-        if key in self._loading:
+        if key in self._loading or key in self._unloading:
             return False
         loaded = self._loaded.get(key)
         if loaded is not None:
@@ -178,13 +178,17 @@ class EnginePool:
             if loaded.leases > 0:
                 return False
             self._unload(loaded)
+            return self._ready(key, plan)
+        if len(self._loaded) + len(self._loading) + len(self._unloading) < self._settings.max_loaded_models:
             return True
-        if len(self._loaded) + len(self._loading) < self._settings.max_loaded_models:
-            return True
-        idle = [other for other in self._loaded.values() if other.leases == 0]
-        if idle:
-            self._unload(min(idle, key=lambda other: other.last_used))
-        return bool(idle)
+        idle = self._idle()
+        if not idle or self._unloading:
+            return False
+        self._unload(min(idle, key=lambda other: other.last_used))
+        return self._ready(key, plan)
+
+    def _idle(self) -> list[Loaded]:
+        return [loaded for loaded in self._loaded.values() if loaded.leases == 0]
 
     def _wait(self, ready: Callable[[], bool], cancellation: Cancellation) -> None:
         if ready():
@@ -207,10 +211,18 @@ class EnginePool:
             self._changed.notify_all()
 
     def _unload(self, loaded: Loaded) -> None:
-        self._loaded.pop(loaded.model.model_path, None)
-        loaded.engine.close()
+        """Lets go of the lock until the engine has ended: whatever was known before has to be looked at again."""
+        key = loaded.model.model_path
+        del self._loaded[key]
+        self._unloading.add(key)
+        self._changed.release()
+        try:
+            loaded.engine.close(at_once=self._closed)
+        finally:
+            self._changed.acquire()
+            self._unloading.discard(key)
+            self._changed.notify_all()
         logger.debug("unloaded %s", loaded.model.name)
-        self._changed.notify_all()
 
     def _start_timer(self) -> None:
         if self._timer is None:
@@ -221,14 +233,10 @@ class EnginePool:
         """Unload what has expired, until nothing is loaded any more."""
         with self._changed:
             while self._loaded and not self._closed:
-                now = time.monotonic()
-                for loaded in list(self._loaded.values()):
-                    if loaded.leases == 0 and loaded.expires_at <= now:
-                        self._unload(loaded)
-                nearest = min(
-                    (loaded.expires_at for loaded in self._loaded.values() if loaded.leases == 0),
-                    default=math.inf,
-                )
-                pause = nearest - time.monotonic()
+                first = min(self._idle(), key=lambda loaded: loaded.expires_at, default=None)
+                pause = math.inf if first is None else first.expires_at - time.monotonic()
+                if first is not None and pause <= 0:
+                    self._unload(first)
+                    continue
                 self._changed.wait(None if math.isinf(pause) else max(0.0, min(pause, 3600.0)))
             self._timer = None

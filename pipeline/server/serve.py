@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pipeline.errors import MissingExtra, PipelineError
-from pipeline.server.app import App, takes_pieces
-from pipeline.server.exchange import Cancellation, Reply, Request, Stream, encode, error_reply
+from pipeline.server.app import BODY_TOO_LARGE, App, refusal, takes_pieces
+from pipeline.server.exchange import Cancellation, Refusal, Reply, Request, Stream
 from pipeline.server.guard import Guard, allowed_origins
 from pipeline.server.incoming import Incoming
 from pipeline.server.pool import SHUTTING_DOWN
@@ -28,12 +28,15 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Ready = Callable[[str], None]
+Waiting = Callable[[int], None]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
-_TOO_LARGE = "http: request body too large"
 _SPARE_THREADS = 32
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TICK = 0.05
+_LAST_WORDS = 5.0
+"""Seconds that a client has to take the error of a request that was broken off."""
 
 
 def serve(
@@ -42,20 +45,22 @@ def serve(
     port: int = DEFAULT_PORT,
     *,
     ready: Ready | None = None,
-    stopping: Callable[[], None] | None = None,
+    waiting: Waiting | None = None,
     grace: float = 10.0,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight, for at most `grace` seconds.
 
     A second signal, and the end of that time, break off what still runs; clients get an error then. `ready` is called
-    with the base URL once connections are accepted, `stopping` at the first signal. Does not close the app.
+    with the base URL once connections are accepted, `waiting` at the first signal with the number of requests in
+    flight, if there are any. Does not close the app.
     Raises PipelineError when the address cannot be listened on.
     """
     listener = _listen(host, port)
+    stop = _Stop(grace)
     in_main = threading.current_thread() is threading.main_thread()
-    until = functools.partial(_stop_on_signals, stopping=stopping) if in_main else _stop_never
     try:
-        _serve(app, listener, ready=ready, grace=grace, stopping=until)
+        with stop.on_signals() if in_main else contextlib.nullcontext():
+            _serve(app, listener, stop, ready=ready, waiting=waiting)
     finally:
         listener.close()
 
@@ -65,16 +70,11 @@ def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Gener
     """Serve in a thread, on a free port unless one is given; the value is the base URL."""
     listener = _listen(host, port)
     started: threading.Event = threading.Event()
-    box: list[Any] = []
-
-    @contextlib.contextmanager
-    def stopping(server: Any) -> Generator[None]:
-        box.append(server)
-        yield
+    stop = _Stop(grace=5)
 
     def work() -> None:
         try:
-            _serve(app, listener, ready=lambda _: started.set(), grace=5, stopping=stopping)
+            _serve(app, listener, stop, ready=lambda _: started.set())
         finally:
             started.set()
 
@@ -84,7 +84,7 @@ def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Gener
     try:
         yield base_url(listener)
     finally:
-        box[0].should_exit = True
+        stop.asked = True
         thread.join()
         listener.close()
 
@@ -108,13 +108,33 @@ def _listen(host: str, port: int) -> socket.socket:
         raise PipelineError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint=hint) from error
 
 
+class _Stop:
+    """Whether the server has been asked to stop, and to do so at once."""
+
+    def __init__(self, grace: float) -> None:
+        self.grace = grace
+        self.asked = False
+        self.at_once = False
+
+    @contextlib.contextmanager
+    def on_signals(self) -> Generator[None]:
+        """The first signal asks, every further one asks to do it at once."""
+
+        def ask(number: int, frame: object) -> None:
+            del number, frame
+            self.at_once = self.asked
+            self.asked = True
+
+        before = {number: signal.signal(number, ask) for number in _STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def _serve(
-    app: App,
-    listener: socket.socket,
-    *,
-    ready: Ready | None,
-    grace: float,
-    stopping: Callable[[Any], contextlib.AbstractContextManager[None]],
+    app: App, listener: socket.socket, stop: _Stop, *, ready: Ready | None = None, waiting: Waiting | None = None
 ) -> None:
     try:
         import uvicorn  # noqa: PLC0415  an optional dependency
@@ -122,22 +142,44 @@ def _serve(
         raise MissingExtra("uvicorn", extra="embedded") from error
 
     class Server(uvicorn.Server):
-        """Says when it accepts connections, and leaves the signals to us: uvicorn would raise them again."""
+        """Says when it accepts connections, and stops when we say so: uvicorn would raise the signals again."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if ready is not None:
                 ready(base_url(listener))
 
+        async def on_tick(self, counter: int) -> bool:
+            return await super().on_tick(counter) or stop.asked
+
         @contextlib.contextmanager
         def capture_signals(self) -> Generator[None]:
-            with stopping(self):
-                yield
+            yield
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if waiting is not None and adapter.in_flight:
+                waiting(adapter.in_flight)
+            breaking = asyncio.create_task(self._break_off())
+            try:
+                await super().shutdown(sockets)
+            finally:
+                breaking.cancel()
+
+        async def _break_off(self) -> None:
+            # uvicorn's own time limit would cancel the tasks, which then cannot say anything any more.
+            end = time.monotonic() + stop.grace
+            while not stop.at_once and time.monotonic() < end:
+                await asyncio.sleep(_TICK)
+            adapter.stop()
+            await asyncio.sleep(_LAST_WORDS)
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
 
     guard = Guard(bound=listener.getsockname()[0], origins=allowed_origins(app.settings.origins))
     with ThreadPoolExecutor(app.settings.max_queue + _SPARE_THREADS, thread_name_prefix="request") as threads:
+        adapter = _Adapter(app, guard, threads)
         config = uvicorn.Config(
-            _Adapter(app, guard, threads),
+            adapter,
             http="h11",
             ws="none",
             lifespan="off",
@@ -145,34 +187,35 @@ def _serve(
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(grace)),
         )
         Server(config).run(sockets=[listener])
 
 
-@contextlib.contextmanager
-def _stop_on_signals(server: Any, *, stopping: Callable[[], None] | None) -> Generator[None]:
-    """The first signal ends gracefully, the second at once."""
+class _Cancellation(Cancellation):
+    """Can also be stopped: whoever works for the request is woken as if the client had gone, but still answers it."""
 
-    def stop(number: int, frame: object) -> None:
-        del number, frame
-        if stopping is not None and not server.should_exit:
-            stopping()
-        server.force_exit = server.should_exit
-        server.should_exit = True
+    def __init__(self) -> None:
+        super().__init__()
+        self._stopped = False
 
-    before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def stop(self) -> None:
+        self._stopped = True
+        with self._lock:
+            watchers = list(self._watchers)
+        for tell in watchers:
+            tell()
 
+    def check(self) -> None:
+        super().check()
+        if self._stopped:
+            raise Refusal(503, SHUTTING_DOWN)
 
-@contextlib.contextmanager
-def _stop_never(server: Any) -> Generator[None]:
-    del server
-    yield
+    @contextlib.contextmanager
+    def watch(self, tell: Callable[[], None]) -> Generator[None]:
+        with super().watch(tell):
+            if self._stopped:
+                tell()
+            yield
 
 
 class _Adapter:
@@ -182,19 +225,38 @@ class _Adapter:
         self._app = app
         self._guard = guard
         self._threads = threads
+        self._stopped = False
+        self._reading: set[asyncio.Task[bytes | Reply]] = set()
+        self._running: set[_Cancellation] = set()
+        self.in_flight = 0
+
+    def stop(self) -> None:
+        """Break off what runs; clients are told why. To be called in the loop's thread."""
+        self._stopped = True
+        for reading in self._reading:
+            reading.cancel()
+        for cancellation in list(self._running):
+            cancellation.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        self.in_flight += 1
+        try:
+            await self._exchange(scope, receive, send)
+        finally:
+            self.in_flight -= 1
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         refused = self._guard.refusal(scope["method"], headers)
         if refused is not None:
             await _send_whole(send, refused, {})
             return
         extra = self._guard.headers(headers)
-        cancellation = Cancellation()
+        cancellation = _Cancellation()
         upload = Incoming(receive, cancellation) if takes_pieces(scope["method"], scope["path"]) else None
-        body = b"" if upload else await _read_body(receive, headers, self._app.settings.max_body_bytes)
+        body = b"" if upload else await self._body(receive, scope["path"], headers)
         if not isinstance(body, bytes):
             await _send_whole(send, body, {**extra, "connection": "close"})
             return
@@ -207,34 +269,34 @@ class _Adapter:
             cancellation=cancellation,
             incoming=upload,
         )
+        # Who takes an upload sees for himself that the client hangs up.
         watcher = asyncio.create_task(_watch(receive, cancellation)) if upload is None else None
-        try:
-            await self._answer(request, send, extra)
-        except BaseException:
-            cancellation.set()
-            raise
-        finally:
-            if watcher is not None:
-                watcher.cancel()
-
-    async def _answer(self, request: Request, send: Send, extra: dict[str, str]) -> None:
-        reply: Reply | None = None
+        self._running.add(cancellation)
+        if self._stopped:
+            cancellation.stop()
         try:
             reply = await self._in_thread(self._app.handle, request)
-            assert reply is not None
             try:
                 await self._send(send, reply, extra)
             finally:
-                request.cancellation.set()
                 await self._in_thread(reply.close)
+        finally:
+            self._running.discard(cancellation)
+            cancellation.set()
+            if watcher is not None:
+                watcher.cancel()
+
+    async def _body(self, receive: Receive, path: str, headers: dict[str, str]) -> bytes | Reply:
+        reading = asyncio.create_task(_read_body(receive, path, headers, self._app.settings.max_body_bytes))
+        self._reading.add(reading)
+        try:
+            return await reading
         except asyncio.CancelledError:
-            # The server ends and will not wait for this request any longer.
-            request.cancellation.set()
-            if reply is None:
-                await _send_whole(send, error_reply(503, SHUTTING_DOWN), extra)
-            elif isinstance(reply.body, Stream):
-                line = encode({"error": SHUTTING_DOWN}) + b"\n"
-                await send({"type": "http.response.body", "body": line})
+            if not self._stopped:
+                raise
+            return refusal(path, 503, SHUTTING_DOWN)
+        finally:
+            self._reading.discard(reading)
 
     async def _send(self, send: Send, reply: Reply, extra: dict[str, str]) -> None:
         if not isinstance(reply.body, Stream):
@@ -249,10 +311,10 @@ class _Adapter:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes | Reply:
+async def _read_body(receive: Receive, path: str, headers: dict[str, str], limit: int) -> bytes | Reply:
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        return error_reply(413, _TOO_LARGE)
+        return refusal(path, 413, BODY_TOO_LARGE)
     parts: list[bytes] = []
     size = 0
     while True:
@@ -262,7 +324,7 @@ async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> b
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            return error_reply(413, _TOO_LARGE)
+            return refusal(path, 413, BODY_TOO_LARGE)
         if not message.get("more_body"):
             return b"".join(parts)
 

@@ -1,11 +1,13 @@
 """/api/embed and /api/embeddings with a real model."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
 
+from pipeline.server import App, InProcessTransport, ModelStore
 from tests.server.conftest import CHAT, EMBED
 
 LONG = "word " * 400
@@ -110,10 +112,10 @@ def test_wrong_type_of_input(client: httpx.Client, value: object) -> None:
 
 
 def test_chat_model_makes_no_vectors(client: httpx.Client) -> None:
-    """A model for text says that it does not embed."""
+    """A model for text says that it does not embed, in the words of the real server."""
     reply = client.post("/api/embed", json={"model": CHAT, "input": "hi"})
-    assert reply.status_code == 501
-    assert "does not support embeddings" in reply.json()["error"]
+    error = "This server does not support embeddings. Start it with `--embeddings`"
+    assert (reply.status_code, reply.json()) == (501, {"error": error})
 
 
 def test_older_endpoint_gives_one_vector(client: httpx.Client) -> None:
@@ -130,3 +132,22 @@ def test_twenty_requests_at_once(client: httpx.Client) -> None:
     with ThreadPoolExecutor(20) as threads:
         found = list(threads.map(lambda number: vectors(client, input=f"text {number}")[0], range(20)))
     assert same(np.array(found), expected)
+
+
+def test_closing_the_app_breaks_off_what_runs(store: ModelStore) -> None:
+    """Requests under way are answered at once, whatever they would have taken, and their engine goes with them."""
+    with (
+        App(store) as app,
+        httpx.Client(transport=InProcessTransport(app), base_url="http://embedded", timeout=600) as client,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        replies = [threads.submit(embed, client, input=[LONG] * 4000) for _ in range(2)]
+        while not client.get("/api/ps").json()["models"]:
+            time.sleep(0.01)
+        app.close()
+        for reply in replies:
+            answer = reply.result()
+            assert (answer.status_code, answer.json()) == (503, {"error": "the server is shutting down"})
+        while client.get("/api/ps").json()["models"]:
+            time.sleep(0.01)
+        assert embed(client, input="hello").status_code == 503

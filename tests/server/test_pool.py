@@ -21,9 +21,14 @@ class FakeEngine:
         if path.name == "broken":
             raise EngineError("unable to load model: broken")
         time.sleep(0.01)
-        self.path, self.plan, self.size, self.closed = path, plan, 1, False
+        self.path, self.plan, self.size, self.closed, self.at_once = path, plan, 1, False, False
+        self.may_end = threading.Event()
+        if not path.name.startswith("slow"):
+            self.may_end.set()
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
+        self.at_once = at_once
+        assert self.may_end.wait(30)
         self.closed = True
 
 
@@ -194,6 +199,46 @@ def test_failure_to_load_leaves_the_pool_usable() -> None:
     assert pool.names == {"a"}
 
 
+def test_model_that_is_slow_to_go_holds_up_nobody_else() -> None:
+    """While an engine finishes its work others are served; who wants its model waits until it has gone."""
+    pool = Pool()
+    first = pool.lease("slow", keep_alive=0)
+    engine = cast("FakeEngine", first.engine)
+    leaving = threading.Thread(target=first.release)
+    leaving.start()
+    soon(lambda: not pool.names)
+    pool.lease("other").release()
+    got: list[Lease] = []
+    again = threading.Thread(target=lambda: got.append(pool.lease("slow")))
+    again.start()
+    time.sleep(0.05)
+    assert not got
+    engine.may_end.set()
+    again.join(30)
+    leaving.join(30)
+    assert engine.closed
+    assert got[0].engine is not engine
+    assert pool.names == {"other", "slow"}
+
+
+def test_only_one_model_makes_room_for_one() -> None:
+    """Two who want the same model while the first idle one is still on its way out do not drive out a second."""
+    pool = Pool(max_loaded_models=2)
+    oldest = pool.lease("slow oldest")
+    oldest.release()
+    pool.lease("idle").release()
+    threads = [threading.Thread(target=lambda: pool.lease("new").release()) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    soon(lambda: "slow oldest" not in pool.names)
+    time.sleep(0.05)
+    assert pool.names == {"idle"}
+    cast("FakeEngine", oldest.engine).may_end.set()
+    for thread in threads:
+        thread.join(30)
+    assert pool.names == {"idle", "new"}
+
+
 def test_closing_waits_for_users() -> None:
     """Idle engines go at once, one in use goes with its last lease, and no more are given."""
     pool = Pool()
@@ -203,5 +248,6 @@ def test_closing_waits_for_users() -> None:
     assert pool.names == {"busy"}
     busy.release()
     assert closed(busy.engine)
+    assert cast("FakeEngine", busy.engine).at_once, "nobody is left who could be held up"
     with pytest.raises(Refusal, match="shutting down"):
         pool.lease("a")

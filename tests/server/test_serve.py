@@ -1,5 +1,6 @@
 """The socket server: addresses, limits, who may talk to it, how it stops."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.server import App, ModelStore, ServerSettings, run_in_thread, serve
-from tests.server.conftest import CHAT, MODELS, short_wait
+from tests.server.conftest import CHAT, EMBED, MODELS, short_wait
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,33 +84,109 @@ def test_raw_hang_up_cancels(url: str) -> None:
         assert time.perf_counter() - started < short_wait(client)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_signal_finishes_what_is_in_flight(number: signal.Signals) -> None:
-    """After the signal no connection is taken, the running stream ends whole, and the process ends with 0."""
+@contextlib.contextmanager
+def serving(*, grace: float) -> Generator[tuple[subprocess.Popen[str], str]]:
+    """A server in a process of its own, and its URL. It ends by itself, or the test fails."""
     script = textwrap.dedent(
         f"""
         from pathlib import Path
         from pipeline.server import App, ModelStore, serve
+        say = lambda *words: print(*words, flush=True)
         with App(ModelStore(Path({str(MODELS)!r}))) as app:
-            serve(app, port=0, ready=lambda url: print(url, flush=True))
-        print("bye", flush=True)
+            serve(app, port=0, ready=say, waiting=lambda count: say("waiting for", count), grace={grace})
+        say("bye")
         """
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    assert process.stdout is not None
-    url = process.stdout.readline().strip()
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def last_words(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    output, errors = process.communicate(timeout=120)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_signal_finishes_what_is_in_flight(number: signal.Signals) -> None:
+    """After the signal no connection is taken, the running stream ends whole, and the process ends with 0."""
     body = {"model": CHAT, "prompt": "1 2 3", "raw": True, "options": {"num_predict": 40, "temperature": 0}}
-    with httpx.stream("POST", f"{url}/api/generate", json=body, timeout=30) as response:
-        lines = response.iter_lines()
-        next(lines)
-        process.send_signal(number)
-        last = json.loads(list(lines)[-1])
-    assert last["done"] is True
-    output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output, errors) == (0, "bye\n", "")
+    with serving(grace=600) as (process, url):
+        with httpx.stream("POST", f"{url}/api/generate", json=body, timeout=60) as response:
+            lines = response.iter_lines()
+            next(lines)
+            process.send_signal(number)
+            last = json.loads(list(lines)[-1])
+        assert last["done"] is True
+        assert last_words(process) == (0, "waiting for 1\nbye\n", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "prefix"), [("/api/chat", ""), ("/v1/chat/completions", "data: ")], ids=["lines", "events"]
+)
+def test_stream_is_broken_off_after_the_grace_period(path: str, prefix: str) -> None:
+    """Without a second signal too; the last line says why, in the form of the other lines."""
+    body = {
+        "model": CHAT,
+        "stream": True,
+        "messages": [{"role": "user", "content": "Count to ten thousand."}],
+        "temperature": 0,
+        "options": {"temperature": 0, "num_predict": 3000},
+    }
+    with serving(grace=0.1) as (process, url):
+        with httpx.stream("POST", f"{url}{path}", json=body, timeout=60) as response:
+            lines = (line for line in response.iter_lines() if line)
+            next(lines)
+            process.send_signal(signal.SIGTERM)
+            last = json.loads(list(lines)[-1].removeprefix(prefix))
+        message = last["error"]["message"] if prefix else last["error"]
+        assert message == "the server is shutting down"
+        assert last_words(process) == (0, "waiting for 1\nbye\n", "")
+
+
+def test_long_request_is_broken_off_after_the_grace_period() -> None:
+    """Thousands of texts to embed: what the engine has begun is all that is waited for, and the client is told why."""
+    body = {"model": EMBED, "input": ["word " * 250] * 4000}
+    replies: list[httpx.Response] = []
+    with serving(grace=0.1) as (process, url):
+        thread = threading.Thread(target=lambda: replies.append(httpx.post(f"{url}/api/embed", json=body, timeout=600)))
+        thread.start()
+        while not httpx.get(f"{url}/api/ps", timeout=60).json()["models"]:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        thread.join()
+        assert last_words(process) == (0, "waiting for 1\nbye\n", "")
+    assert (replies[0].status_code, replies[0].json()) == (503, {"error": "the server is shutting down"})
+
+
+@pytest.mark.parametrize("signals", [1, 2], ids=["end of grace", "second signal"])
+@pytest.mark.parametrize("path", ["/api/embed", "/v1/embeddings"])
+def test_half_a_request_does_not_keep_the_server(path: str, signals: int) -> None:
+    """A client that never sends the rest of its body is told that the server stops, in the form that it reads."""
+    with serving(grace=0.1 if signals == 1 else 600) as (process, url):
+        assert process.stdout is not None
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as line:
+            line.sendall(f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\n{{".encode())
+            assert httpx.get(url, timeout=60).is_success, "what came before it has been taken in, too"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.readline() == "waiting for 1\n"
+            if signals == 2:
+                process.send_signal(signal.SIGTERM)
+            reply = b"".join(iter(lambda: line.recv(1000), b""))
+        assert reply.startswith(b"HTTP/1.1 503 ")
+        error = json.loads(reply.partition(b"\r\n\r\n")[2])["error"]
+        assert (error if path == "/api/embed" else error["message"]) == "the server is shutting down"
+        assert last_words(process) == (0, "bye\n", "")
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
@@ -145,4 +223,4 @@ def test_second_signal_breaks_off_what_runs(stream: bool) -> None:
     assert (status, json.loads(last)) == (200 if stream else 503, {"error": "the server is shutting down"})
     assert process.returncode == 0
     assert "Traceback" not in errors
-    assert "Ctrl-C again" in errors
+    assert "waiting for 1 request, for 10 seconds at most; Ctrl-C again stops now" in errors
