@@ -10,19 +10,17 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
-import fcntl
+import ctypes
 import http.client
 import json
 import os
 import re
 import signal
-import socket
 import sys
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,34 +30,28 @@ import numpy.typing as npt
 
 from pipeline.errors import EngineError, MissingExtra
 from pipeline.interrupts import interrupts_deferred
+from pipeline.server.engine_socket import (
+    Connections,
+    EngineStopped,
+    PrivateFolder,
+    UnixConnection,
+    read_lines,
+    refusal_of,
+    send,
+)
 from pipeline.server.exchange import Cancellation
 from pipeline.server.machine import check_machine
 from pipeline.server.templates import TemplateError, parse_template
 
-_SOCKET_NAME = "e.sock"  # the engine knows a socket by this ending
-_LONGEST_SOCKET_PATH = 100
 _LARGEST_BATCH = 512
 _SLOTS = 16
 _SLOT_BUDGET = 8192
 _AS_IT_IS = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 _IDLE_POLL_SECONDS = 0.05
-_OUR_FOLDER = re.compile(r"pipeline-(\d+)-")
-_LOADING = threading.Lock()
+_loading = threading.Lock()
 """The engine sets process-wide state while it loads, so models load one after the other."""
 _running: set[_Running] = set()
 _exiting = threading.Event()
-
-
-class EngineRefusal(EngineError):
-    """The engine answered with an error: `status` and its own words."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-class EngineStopped(EngineError):
-    """The connection to the engine broke in mid-answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +78,7 @@ class Engine:
         self.plan = plan
         self.size = path.stat().st_size
         # An interrupt right after the loading would let go of an engine that nobody knows yet.
-        with _LOADING, interrupts_deferred():
+        with _loading, interrupts_deferred():
             if _exiting.is_set():
                 raise EngineStopped("the program is ending")
             self._native = _Running(library, path, plan)
@@ -151,29 +143,29 @@ class Engine:
     def _ask(self, path: str, body: dict[str, Any], cancellation: Cancellation | None = None) -> dict[str, Any]:
         cancellation = cancellation or Cancellation()
         with self._connections.open() as connection, cancellation.watch(connection.hang_up):
-            response = _send(connection, path, body, cancellation)
-            return json.loads(b"".join(_lines(connection, response, cancellation)))
+            response = send(connection, path, body, cancellation)
+            return json.loads(b"".join(read_lines(connection, response, cancellation)))
 
 
 class EngineStream:
     """The events of one generation, as they are made. Close it, read to its end or not."""
 
-    def __init__(self, connections: _Connections, path: str, body: dict[str, Any], cancellation: Cancellation) -> None:
+    def __init__(self, connections: Connections, path: str, body: dict[str, Any], cancellation: Cancellation) -> None:
         self._cancellation = cancellation
         with contextlib.ExitStack() as held:
             self._connection = held.enter_context(connections.open())
             held.enter_context(cancellation.watch(self._connection.hang_up))
-            self._response = _send(self._connection, path, body, cancellation)
+            self._response = send(self._connection, path, body, cancellation)
             held.callback(self._response.close)
             self._held = held.pop_all()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for line in _lines(self._connection, self._response, self._cancellation):
+        for line in read_lines(self._connection, self._response, self._cancellation):
             if not line.startswith(b"data: ") or line == b"data: [DONE]":
                 continue
             event: dict[str, Any] = json.loads(line[6:])
             if "error" in event:
-                raise _refusal(event["error"])
+                raise refusal_of(event["error"])
             yield event
 
     def close(self) -> None:
@@ -189,8 +181,8 @@ class _Running:
 
     def __init__(self, library: Any, path: Path, plan: EnginePlan) -> None:
         self._ending = threading.RLock()
-        self._folder = _PrivateFolder()
-        self.connections = _Connections(self._folder.socket)
+        self._folder = PrivateFolder()
+        self.connections = Connections(self._folder.socket)
         try:
             self._server: Any = library.Server(_parameters(library, path, plan, self._folder.socket))
         except BaseException as error:
@@ -220,10 +212,21 @@ class _Running:
                 self._folder.remove()
                 _running.discard(self)
 
+    def forget(self) -> None:
+        """In a forked child: the engine's threads are the parent's, so nothing here may end it or wait for it.
+
+        The child can still ask it, through the socket, for as long as the parent keeps it.
+        """
+        self._ending = threading.RLock()  # whoever held it is not here
+        self.connections.forget()
+        if self._server is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))  # its destructor would wait for ever
+            self._server = None
+
     def _tasks(self) -> int:
         """What the engine has to do yet. It is counted inside the loop, so an answer shows that the loop has begun."""
         try:
-            with contextlib.closing(_UnixConnection(self._folder.socket)) as connection:
+            with contextlib.closing(UnixConnection(self._folder.socket)) as connection:
                 connection.request("GET", "/metrics", headers={"connection": "close"})
                 gauges = re.findall(rb"^llamacpp:requests_\w+ (\d+)", connection.getresponse().read(), re.MULTILINE)
         except (OSError, http.client.HTTPException):
@@ -239,7 +242,7 @@ def _end_all() -> None:
     """
     if "xllamacpp" in sys.modules and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with _LOADING:
+    with _loading:
         _exiting.set()
     for running in list(_running):
         running.connections.hang_up()
@@ -247,99 +250,22 @@ def _end_all() -> None:
         running.end(at_once=True)
 
 
-class _Connections:
-    """The open connections to one engine, which can all be hung up; from then on there are no new ones."""
-
-    def __init__(self, socket_path: str) -> None:
-        self._socket = socket_path
-        self._lock = threading.RLock()
-        self._open: set[_UnixConnection] = set()
-        self._closed = False
-
-    @contextlib.contextmanager
-    def open(self) -> Generator[_UnixConnection]:
-        """A connection, for one request."""
-        connection = _UnixConnection(self._socket)
-        # Under the lock: one that is made while the others are hung up would be missed.
-        with self._lock:
-            if self._closed:
-                raise EngineStopped("the engine has been unloaded")
-            try:
-                connection.connect()
-            except OSError as error:
-                raise EngineStopped("the engine does not take connections") from error
-            self._open.add(connection)
-        try:
-            yield connection
-        finally:
-            with self._lock:
-                self._open.discard(connection)
-            connection.close()
-
-    def hang_up(self) -> None:
-        with self._lock:
-            self._closed = True
-            for connection in list(self._open):
-                connection.hang_up()
+def _forget_all() -> None:
+    """What a forked child must do to end by itself: the engines' threads are not in it."""
+    global _loading  # noqa: PLW0603  whoever holds it is not in this process
+    if "xllamacpp" not in sys.modules:
+        return
+    _loading = threading.Lock()
+    for running in list(_running):
+        running.forget()
+    _running.clear()
+    # The library's own last words would wait for those threads: the child's end passes over them.
+    with contextlib.suppress(AttributeError):  # not every C library has this
+        standard = ctypes.CDLL(None)
+        standard.on_exit(standard._exit, None)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix socket; one request each, so that nothing of ours keeps the engine from stopping."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("engine")
-        self._path = path
-        self.is_cut = False
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self._path)
-        self._line = self.sock
-
-    def hang_up(self) -> None:
-        """Wake whoever is reading, from another thread."""
-        self.is_cut = True
-        line = getattr(self, "_line", None)
-        if line is not None:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-
-
-def _send(
-    connection: _UnixConnection, path: str, body: dict[str, Any], cancellation: Cancellation
-) -> http.client.HTTPResponse:
-    headers = {"content-type": "application/json", "connection": "close"}
-    try:
-        connection.request("POST", path, json.dumps(body).encode(), headers)
-        response = connection.getresponse()
-        refusal = None if response.status == 200 else response.read()
-    except (OSError, http.client.HTTPException) as error:
-        cancellation.check()
-        raise EngineStopped("the engine broke off the connection") from error
-    if refusal is not None:
-        raise _refusal(json.loads(refusal or b"{}").get("error", {}), response.status)
-    return response
-
-
-def _lines(
-    connection: _UnixConnection, response: http.client.HTTPResponse, cancellation: Cancellation
-) -> Iterator[bytes]:
-    failure: Exception | None = None
-    try:
-        while line := response.readline():
-            yield line.rstrip(b"\r\n")
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        failure = error
-    # An answer that is cut short can look like one that is whole.
-    if failure is not None or connection.is_cut:
-        cancellation.check()
-        raise EngineStopped("the engine broke off its answer") from failure
-
-
-def _refusal(error: dict[str, Any] | str, status: int = 500) -> EngineRefusal:
-    if isinstance(error, str):
-        return EngineRefusal(status, error)
-    return EngineRefusal(int(error.get("code", status)), str(error.get("message", "the engine failed")))
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _library() -> Any:
@@ -394,65 +320,3 @@ def _slots(plan: EnginePlan) -> int:
     while slots > 1 and slots * plan.context > _SLOT_BUDGET:
         slots //= 2
     return slots
-
-
-class _PrivateFolder:
-    """A folder for the socket that only we can enter, named after this process and locked by it.
-
-    Making one removes those that killed processes of the same user have left.
-    """
-
-    def __init__(self) -> None:
-        prefix = f"pipeline-{os.getpid()}-"
-        self._path = Path(tempfile.mkdtemp(prefix=prefix))
-        if len(self.socket) > _LONGEST_SOCKET_PATH:
-            self._path.rmdir()
-            self._path = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
-        self._lock = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        with contextlib.suppress(OSError):  # on a file system without locks nothing is ever taken for stale
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-        with contextlib.suppress(OSError):
-            _remove_stale(self._path.parent)
-
-    @property
-    def socket(self) -> str:
-        return str(self._path / _SOCKET_NAME)
-
-    def remove(self) -> None:
-        _remove_folder(self._path, self._lock)
-        os.close(self._lock)
-
-
-def _remove_stale(folder: Path) -> None:
-    """Whose process is gone by its number and by its lock: containers that share a folder do not share numbers."""
-    for path in folder.glob("pipeline-*"):
-        match = _OUR_FOLDER.match(path.name)
-        if match is None or _is_alive(int(match[1])):
-            continue
-        # Opened first and asked then, so that what is removed is what was looked at, and no link is followed.
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    _remove_folder(path, descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def _remove_folder(path: Path, descriptor: int) -> None:
-    """The socket and the folder, if there is nothing else in it."""
-    with contextlib.suppress(OSError):
-        os.unlink(_SOCKET_NAME, dir_fd=descriptor)
-    with contextlib.suppress(OSError):
-        path.rmdir()
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from pipeline.errors import PipelineError
-from pipeline.server.engine import EngineRefusal
+from pipeline.server.engine_socket import EngineRefusal
 from pipeline.server.exchange import Refusal
 from pipeline.server.generation import engine_text
 from pipeline.server.prompts import TOO_LONG

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.server import prompts
 from pipeline.server.durations import nanoseconds
-from pipeline.server.engine import EngineRefusal, EngineStream
+from pipeline.server.engine import EngineStream
+from pipeline.server.engine_socket import EngineRefusal
 from pipeline.server.exchange import Refusal, Reply, Request, json_reply, ndjson_reply
 from pipeline.server.facts import COMPLETION, THINKING, TOOLS
 from pipeline.server.options import Options

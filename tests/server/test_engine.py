@@ -17,7 +17,8 @@ import pytest
 
 from pipeline.errors import EngineError
 from pipeline.server import ModelStore, machine
-from pipeline.server.engine import Engine, EnginePlan, EngineStopped
+from pipeline.server.engine import Engine, EnginePlan
+from pipeline.server.engine_socket import EngineStopped
 from pipeline.server.exchange import Cancellation, RequestCanceled
 from tests.server.conftest import CHAT, EMBED, MODELS
 
@@ -213,6 +214,34 @@ def is_at_work(folder: Path) -> bool:
             return "\nllamacpp:requests_processing 0" not in client.get("/metrics").raise_for_status().text
     except httpx.HTTPError:
         return False
+
+
+def test_forked_child_ends_and_leaves_the_engine_to_its_parent(store: ModelStore, temporary: Path) -> None:
+    """The child can ask the engine, ends with its own status, and takes neither engine nor socket with it."""
+    script = textwrap.dedent(
+        f"""
+        import os, sys, warnings
+        from pathlib import Path
+        from pipeline.server.engine import Engine, EnginePlan
+        from pipeline.server.exchange import Cancellation
+        warnings.simplefilter("ignore")
+        engine = Engine(Path({str(path_of(store, EMBED))!r}), EnginePlan(context=256, embedding=True, threads=2))
+        child = os.fork()
+        vectors, _ = engine.embed(["hello"], Cancellation())
+        if child == 0:
+            engine.close()
+            del engine
+            sys.exit(7 if vectors.shape == (1, 384) else 1)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), engine.embed(["hello"], Cancellation())[0].shape)
+        """
+    )
+    environment = {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7 (1, 384)\n", "")
+    assert list(temporary.iterdir()) == []
 
 
 def test_folder_of_a_killed_process_is_removed(
