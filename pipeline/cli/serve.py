@@ -25,7 +25,7 @@ def serve(config: Config, as_json: bool) -> int:
 
     It listens on the loopback address unless told otherwise. Models are kept in OLLAMA_MODELS, or below --home.
     """
-    from pipeline.server import pruning  # noqa: PLC0415 - heavy
+    from pipeline.server import ModelStore, pruning  # noqa: PLC0415 - heavy
     from pipeline.server import serve as serve_app  # noqa: PLC0415 - heavy
 
     def ready(url: str) -> None:
@@ -37,6 +37,8 @@ def serve(config: Config, as_json: bool) -> int:
         requests = "1 request" if count == 1 else f"{count} requests"
         notice(f"waiting for {requests}, for {GRACE_SECONDS} seconds at most; Ctrl-C again stops now")
 
+    if not ModelStore(config.models_folder).prepare():
+        notice(f"{config.models_folder} is read-only: models can be served, but not pulled, created or deleted")
     address = parse_host(config.host or "")
     app = embedded_app(config)
     try:

@@ -59,7 +59,7 @@ class EnginePlan:
     """How to load a model: the context of one request in tokens, whether it makes vectors or text.
 
     `quantized` says that the weights have less than 16 bits. `template` is a Go template for conversations, where that
-    of the file is not used.
+    of the file is not used. `parallel` texts may be written at once. `memory` is what all this takes, in bytes.
     """
 
     context: int
@@ -67,6 +67,8 @@ class EnginePlan:
     threads: int
     quantized: bool = False
     template: str = ""
+    parallel: int = 1
+    memory: int = 0
 
 
 class Engine:
@@ -76,7 +78,7 @@ class Engine:
         library = _library()
         self.path = path
         self.plan = plan
-        self.size = path.stat().st_size
+        self.size = max(plan.memory, path.stat().st_size)
         # An interrupt right after the loading would let go of an engine that nobody knows yet.
         with _loading, interrupts_deferred():
             if _exiting.is_set():
@@ -293,7 +295,7 @@ def _parameters(library: Any, path: Path, plan: EnginePlan, socket_path: str) ->
     parameters.warmup = False
     parameters.cpuparams.n_threads = plan.threads
     parameters.cpuparams_batch.n_threads = plan.threads
-    slots = _slots(plan)
+    slots = slots_of(plan)
     parameters.embedding = plan.embedding
     parameters.n_parallel = slots
     parameters.n_ctx = plan.context * slots
@@ -312,10 +314,10 @@ def _parameters(library: Any, path: Path, plan: EnginePlan, socket_path: str) ->
     return parameters
 
 
-def _slots(plan: EnginePlan) -> int:
+def slots_of(plan: EnginePlan) -> int:
     """A power of two: the engine aborts the process on some other numbers of slots."""
     if not plan.embedding:
-        return 1
+        return 1 << (plan.parallel - 1).bit_length()
     slots = _SLOTS
     while slots > 1 and slots * plan.context > _SLOT_BUDGET:
         slots //= 2

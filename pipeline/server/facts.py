@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.server.gguf_header import read_header
+from pipeline.server.memory import cache_per_token
 
 EMBEDDING, COMPLETION, TOOLS, THINKING = "embedding", "completion", "tools", "thinking"
 _SMALLEST_CONTEXT = 16
@@ -17,13 +18,17 @@ _WHOLE_FILE_TYPES = (0, 1, 32)  # llama.cpp's numbers of F32, F16 and BF16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelFacts:
-    """`metadata` are the fields of the header, lists as None; `template` is the model's own or empty."""
+    """`metadata` are the fields of the header, lists as None; `template` is the model's own or empty.
+
+    `cache_per_token` is what a token of context takes in memory, in bytes.
+    """
 
     architecture: str
     context_length: int
     embedding_length: int
     capabilities: tuple[str, ...]
     template: str
+    cache_per_token: int
     metadata: Mapping[str, Any]
 
     @property
@@ -57,6 +62,7 @@ def _read(path: Path, modified: int, size: int) -> ModelFacts:
         embedding_length=int(metadata.get(f"{architecture}.embedding_length", 0)),
         capabilities=_capabilities(metadata, architecture, template),
         template=template,
+        cache_per_token=cache_per_token(metadata, architecture),
         metadata={
             **{name: None if isinstance(value, list) else value for name, value in metadata.items()},
             "general.parameter_count": header.parameter_count,

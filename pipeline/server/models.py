@@ -85,6 +85,21 @@ class ModelStore:
         self.blobs = root / "blobs"
         self.manifests = root / "manifests"
 
+    def prepare(self) -> bool:
+        """Make the folder unless it is there. Returns whether models can be added to it.
+
+        Raises StorageUnwritable when it cannot be made or read.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            next(self.root.iterdir(), None)
+        except OSError as error:
+            raise StorageUnwritable(
+                f"cannot use the model store {self.root}: {error.strerror or error}",
+                hint="set OLLAMA_MODELS to a folder that can be read and written",
+            ) from error
+        return os.access(self.root, os.W_OK | os.X_OK)
+
     def list(self) -> list[StoredModel]:
         """Every model whose manifest and blobs can be read, by name, files that were asked for among them.
 

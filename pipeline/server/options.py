@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.server.exchange import Refusal
+
+logger = logging.getLogger(__name__)
 
 _INTEGERS = {
     "num_keep": 4, "seed": -1, "num_predict": -1, "top_k": 40, "repeat_last_n": 64, "num_ctx": 0,
@@ -40,7 +43,7 @@ class Options:
 
 
 def resolve(model_parameters: Mapping[str, Any], request_options: Mapping[str, Any]) -> Options:
-    """The request's options win over the model's, which win over the defaults. Unknown names are ignored."""
+    """The request's options win over the model's, which win over the defaults. Unknown names are ignored, with a warning."""
     values: dict[str, Any] = {**_INTEGERS, **_NUMBERS, "stop": []}
     for source in (model_parameters, request_options):
         values.update(_checked(source))
@@ -68,6 +71,8 @@ def _checked(source: Mapping[str, Any]) -> dict[str, Any]:
                 raise Refusal(400, f'option "{name}" must be of type boolean')
         elif name in _LISTS:
             known[name] = _strings(name, value)
+        else:
+            logger.warning("invalid option provided: %s", name)
     return known
 
 

@@ -11,11 +11,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import EngineError
 from pipeline.server.engine import Engine, EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal
+from pipeline.server.memory import available_memory, memory_text
 from pipeline.server.models import StoredModel
 from pipeline.server.settings import ServerSettings
 
@@ -38,7 +40,7 @@ class Loaded:
     expires_at: float = math.inf
     last_used: float = 0.0
     leaving: bool = False
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    generating: int = 0
 
 
 class Lease:
@@ -55,7 +57,7 @@ class Lease:
         return self._loaded.engine
 
     def wait_turn(self, cancellation: Cancellation) -> None:
-        """Wait until nobody else generates with this engine; the turn ends with the lease."""
+        """Wait for a turn at generating with this engine; it ends with the lease."""
         self._pool.wait_turn(self._loaded, cancellation)
         self._has_turn = True
 
@@ -97,6 +99,7 @@ class EnginePool:
                 return self._take(loaded, seconds)
             self._loading.add(key)
         try:
+            self._make_room(model, plan)
             engine = self._load(key, plan)
         except BaseException:
             with self._changed:
@@ -111,14 +114,37 @@ class EnginePool:
             self._start_timer()
             return lease
 
+    def _make_room(self, model: StoredModel, plan: EnginePlan) -> None:
+        """Unload what is idle until the model fits into the memory that there is.
+
+        Raises EngineError when that is not enough: the system would end the process, or come to a standstill.
+        """
+        while True:
+            available = available_memory()
+            if available is None or plan.memory <= available:
+                return
+            with self._changed:
+                idle = self._idle()
+                if plan.memory > available + sum(other.engine.size for other in idle):
+                    break
+                self._unload(min(idle, key=lambda other: other.last_used))
+        raise EngineError(
+            f"model requires more system memory ({memory_text(plan.memory)}) than is available "
+            f"({memory_text(available)})",
+            hint=f"ask for a smaller context (num_ctx, now {plan.context}), unload other models, or use a smaller one "
+            f"than {model.name}",
+        )
+
     def wait_turn(self, loaded: Loaded, cancellation: Cancellation) -> None:
+        """Wait until one more may generate with this engine."""
         with self._changed:
-            self._wait(lambda: loaded.turn.acquire(blocking=False), cancellation)
+            self._wait(lambda: loaded.generating < loaded.engine.plan.parallel, cancellation)
+            loaded.generating += 1
 
     def release(self, loaded: Loaded, *, end_turn: bool) -> None:
         with self._changed:
             if end_turn:
-                loaded.turn.release()
+                loaded.generating -= 1
             loaded.leases -= 1
             loaded.last_used = time.monotonic()
             loaded.expires_at = loaded.last_used + loaded.keep_alive

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.server.engine import EnginePlan
+from pipeline.server.engine import EnginePlan, slots_of
 from pipeline.server.exchange import Cancellation, Refusal
 from pipeline.server.facts import ModelFacts, model_facts
 from pipeline.server.machine import usable_cores
@@ -66,13 +66,17 @@ class Service:
         return min(options.context or self.settings.context_length, chosen.facts.context_length)
 
     def lease(self, chosen: Chosen, options: Options, keep_alive: float | None, cancellation: Cancellation) -> Lease:
+        facts = chosen.facts
         plan = EnginePlan(
             context=self.context(chosen, options),
-            embedding=chosen.facts.is_embedding,
-            quantized=chosen.facts.quantized,
+            embedding=facts.is_embedding,
+            quantized=facts.quantized,
             threads=options.threads or self.settings.threads or usable_cores(),
-            template=go_template(chosen.model.template, chosen.facts),
+            template=go_template(chosen.model.template, facts),
+            parallel=self.settings.num_parallel,
         )
+        cache = facts.cache_per_token * plan.context * slots_of(plan)
+        plan = replace(plan, memory=chosen.model.model_path.stat().st_size + cache)
         return self.pool.lease(chosen.model, plan, keep_alive=keep_alive, cancellation=cancellation)
 
 

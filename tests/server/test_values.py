@@ -55,29 +55,35 @@ def test_keep_alive(value: object, seconds: float) -> None:
     assert keep_alive(value, "") == seconds
 
 
-def test_settings_from_the_environment() -> None:
-    """The OLLAMA_* variables are read, and what makes no sense is ignored."""
+def test_settings_from_the_environment(caplog: pytest.LogCaptureFixture) -> None:
+    """The OLLAMA_* variables are read, and what makes no sense is ignored, with a warning."""
     settings = ServerSettings.from_environment(
         {
             "OLLAMA_KEEP_ALIVE": "10m",
             "OLLAMA_MAX_LOADED_MODELS": "2",
             "OLLAMA_MAX_QUEUE": "many",
+            "OLLAMA_NUM_PARALLEL": "3",
             "OLLAMA_ORIGINS": "https://a.example,app://b",
             "OLLAMA_CONTEXT_LENGTH": "2048",
         }
     )
     assert (settings.keep_alive, settings.max_loaded_models, settings.max_queue) == (600, 2, 512)
+    assert settings.num_parallel == 3
+    assert [record.message for record in caplog.records] == [
+        "OLLAMA_MAX_QUEUE: 'many' makes no sense here; using the default, 512"
+    ]
     assert settings.origins == ("https://a.example", "app://b")
     assert settings.context_length == 2048
     assert ServerSettings.from_environment({"OLLAMA_KEEP_ALIVE": "-1"}).keep_alive == math.inf
     assert ServerSettings.from_environment({"OLLAMA_KEEP_ALIVE": "60"}).keep_alive == 60
 
 
-def test_options_of_the_request_win() -> None:
-    """Request over model over default; unknown names and nulls are ignored."""
+def test_options_of_the_request_win(caplog: pytest.LogCaptureFixture) -> None:
+    """Request over model over default; nulls are ignored, and so are unknown names, with a warning."""
     options = resolve({"num_ctx": 256, "top_k": 5}, {"top_k": 9, "seed": 3, "new": 1, "num_predict": None})
     assert (options.context, options.sampling["top_k"], options.sampling["seed"]) == (256, 9, 3)
     assert options.num_predict == -1
+    assert [record.message for record in caplog.records] == ["invalid option provided: new"]
     assert resolve({}, {}).context is None
 
 
