@@ -43,7 +43,7 @@ class Options:
 
 
 def resolve(model_parameters: Mapping[str, Any], request_options: Mapping[str, Any]) -> Options:
-    """The request's options win over the model's, which win over the defaults. Unknown names are ignored, with a warning."""
+    """The request's options win over the model's, which win over the defaults. Unknown names are warned about."""
     values: dict[str, Any] = {**_INTEGERS, **_NUMBERS, "stop": []}
     for source in (model_parameters, request_options):
         values.update(_checked(source))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pipeline.server.durations import InvalidDuration, parse_duration
 from pipeline.version import VERSION
 
-
 logger = logging.getLogger(__name__)
 _LONGEST_NUMBER = 18
 _MOST_PARALLEL = 256

@@ -53,11 +53,7 @@ def client(request: pytest.FixtureRequest, app: App, url: str) -> Iterator[httpx
 @pytest.fixture
 def own_store(store: ModelStore, tmp_path: Path) -> ModelStore:
     """A store that a test may change: the files are links to those of the shared one."""
-    for path in store.root.rglob("*"):
-        place = path.relative_to(store.root)
-        if path.is_file() and place.parts[0] in ("manifests", "blobs"):
-            (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-            _link(path, tmp_path / place)
+    link_store(store, tmp_path)
     return ModelStore(tmp_path)
 
 
@@ -82,6 +78,14 @@ def short_wait(client: httpx.Client) -> float:
     body = {"model": CHAT, "prompt": "1 2 3 4", "raw": True, "stream": False, "options": {"num_predict": 30}}
     reply = client.post("/api/generate", json=body).raise_for_status().json()
     return 300 * reply["eval_duration"] / 1e9 / reply["eval_count"]
+
+
+def link_store(store: ModelStore, folder: Path) -> None:
+    for path in store.root.rglob("*"):
+        place = path.relative_to(store.root)
+        if path.is_file() and place.parts[0] in ("manifests", "blobs"):
+            (folder / place).parent.mkdir(parents=True, exist_ok=True)
+            _link(path, folder / place)
 
 
 def _link(source: Path, target: Path) -> None:
