@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -104,7 +105,8 @@ def schema(value: Any) -> dict[str, Any] | None:
         return {"type": "object"}
     if isinstance(value, dict):
         return closed(value)
-    raise Refusal(400, f'invalid format: {value!r}; expected "json" or a valid JSON Schema object')
+    text = json.dumps(json.dumps(value, ensure_ascii=False), ensure_ascii=False)
+    raise Refusal(500, f'invalid format: {text}; expected "json" or a valid JSON Schema object')
 
 
 def closed(value: Any) -> Any:

@@ -80,7 +80,7 @@ def show(service: Service, request: Request) -> Reply:
         "system": system,
         "details": {**_details(model), "parent_model": model.parent},
         "messages": list(model.messages),
-        "model_info": {key: value for key, value in information.items() if key not in _SHOWN_APART},
+        "model_info": {key: value for key, value in sorted(information.items()) if key not in _SHOWN_APART},
         "capabilities": list(facts.capabilities),
         "modified_at": model.modified_at.isoformat(),
     }

@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+from functools import cache
 from pathlib import Path
 
 from pipeline.errors import EngineError
@@ -15,6 +16,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
+@cache
 def usable_cores() -> int:
     """Physical cores among the processors this process may run on, within the container's quota."""
     allowed = _allowed_processors()

@@ -82,6 +82,7 @@ class ModelStore:
         self.root = root
         self.open_files = open_files
         self._opened: set[str] = set()
+        self._known: dict[Path, tuple[tuple[int, ...], StoredModel, int]] = {}
         self.blobs = root / "blobs"
         self.manifests = root / "manifests"
 
@@ -125,7 +126,7 @@ class ModelStore:
         except UsageError:
             return None
         found = self._path_of(wanted)
-        return self._load(*found) if found else None
+        return self._known_or_loaded(*found) if found else None
 
     def opens(self, name: str) -> bool:
         """Whether `name` is taken as the path of a file."""
@@ -284,6 +285,20 @@ class ModelStore:
             return wanted, exact
         folded = wanted.folded
         return next(((name, path) for name, path in self._manifest_paths() if name.folded == folded), None)
+
+    def _known_or_loaded(self, name: ModelName, path: Path) -> StoredModel:
+        """As `_load`, but the same manifest is not read again for each request."""
+        state: tuple[int, ...] = ()
+        with contextlib.suppress(OSError):  # `_load` says what is wrong
+            manifest = path.stat()
+            state = (manifest.st_mtime_ns, manifest.st_size, manifest.st_ino)
+            known = self._known.get(path)
+            if known is not None and known[0] == state and known[1].model_path.stat().st_size == known[2]:
+                return known[1]
+        model = self._load(name, path)
+        if state:
+            self._known[path] = (state, model, model.model_path.stat().st_size)
+        return model
 
     def _load(self, name: ModelName, path: Path) -> StoredModel:
         try:

@@ -68,7 +68,7 @@ def _checked(source: Mapping[str, Any]) -> dict[str, Any]:
             known[name] = float(_number(name, value, "float32"))
         elif name in _BOOLEANS:
             if not isinstance(value, bool):
-                raise Refusal(400, f'option "{name}" must be of type boolean')
+                raise Refusal(500, f'option "{name}" must be of type boolean')
         elif name in _LISTS:
             known[name] = _strings(name, value)
         else:
@@ -78,14 +78,14 @@ def _checked(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(name: str, value: Any, kind: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refusal(400, f'option "{name}" must be of type {kind}')
+        raise Refusal(500, f'option "{name}" must be of type {kind}')
     return value
 
 
 def _strings(name: str, value: Any) -> list[str]:
     if not isinstance(value, list):
-        raise Refusal(400, f'option "{name}" must be of type array')
+        raise Refusal(500, f'option "{name}" must be of type array')
     items: list[Any] = value
     if not all(isinstance(item, str) for item in items):
-        raise Refusal(400, f'option "{name}" must be of an array of strings')
+        raise Refusal(500, f'option "{name}" must be of an array of strings')
     return items

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 BUSY = "server busy, please try again.  maximum pending requests exceeded"
 SHUTTING_DOWN = "the server is shutting down"
 
+_LONGEST_PAUSE = 3600.0
+
 Load = Callable[[Path, EnginePlan], Engine]
 
 
@@ -80,6 +82,7 @@ class EnginePool:
         self._waiting = 0
         self._closed = False
         self._timer: threading.Thread | None = None
+        self._looks_again_at = math.inf
 
     def lease(
         self,
@@ -150,7 +153,9 @@ class EnginePool:
             loaded.expires_at = loaded.last_used + loaded.keep_alive
             if loaded.leases == 0 and (loaded.keep_alive <= 0 or self._closed):
                 self._unload(loaded)
-            self._changed.notify_all()
+            # Waking threads costs as much as many a request: only when somebody waits, or something expires sooner.
+            if self._waiting or loaded.expires_at < self._looks_again_at:
+                self._changed.notify_all()
 
     def unload(self, model: StoredModel) -> None:
         """Unload `model` now, or as soon as nobody uses it any more."""
@@ -186,7 +191,6 @@ class EnginePool:
         loaded.keep_alive = keep_alive
         loaded.last_used = time.monotonic()
         loaded.expires_at = loaded.last_used + keep_alive
-        self._changed.notify_all()
         return Lease(self, loaded)
 
     def _ready(self, key: Path, plan: EnginePlan) -> bool:
@@ -264,5 +268,7 @@ class EnginePool:
                 if first is not None and pause <= 0:
                     self._unload(first)
                     continue
-                self._changed.wait(None if math.isinf(pause) else max(0.0, min(pause, 3600.0)))
+                pause = min(pause, _LONGEST_PAUSE)
+                self._looks_again_at = math.inf if first is None else time.monotonic() + pause
+                self._changed.wait(None if first is None else max(0.0, pause))
             self._timer = None

@@ -279,7 +279,8 @@ class _Adapter:
             try:
                 await self._send(send, reply, extra)
             finally:
-                await self._in_thread(reply.close)
+                if isinstance(reply.body, Stream):
+                    await self._in_thread(reply.close)
         finally:
             self._running.discard(cancellation)
             cancellation.set()

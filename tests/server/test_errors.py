@@ -52,8 +52,8 @@ CASES = [
     ("DELETE", "/api/delete", b'{"name":"nope"}', 404, "model 'nope' not found"),
     ("POST", "/api/copy", b'{"source":"nope","destination":"b"}', 404, 'model "nope" not found'),
     ("POST", "/api/copy", b'{"source":"nope"}', 400, 'destination "" is invalid'),
-    ("POST", "/api/generate", f'{{"model":"{CHAT}","prompt":"a","options":{{"seed":"x"}}}}'.encode(), 400, 'option "seed" must be of type integer'),
-    ("POST", "/api/generate", f'{{"model":"{CHAT}","prompt":"a","options":{{"stop":"x"}}}}'.encode(), 400, 'option "stop" must be of type array'),
+    ("POST", "/api/generate", f'{{"model":"{CHAT}","prompt":"a","options":{{"seed":"x"}}}}'.encode(), 500, 'option "seed" must be of type integer'),
+    ("POST", "/api/generate", f'{{"model":"{CHAT}","prompt":"a","options":{{"stop":"x"}}}}'.encode(), 500, 'option "stop" must be of type array'),
 ]  # fmt: skip
 
 
