@@ -48,10 +48,15 @@ def nanoseconds(seconds: float) -> int:
     return max(0, round(seconds * 1e9))
 
 
+def moment_text(moment: datetime) -> str:
+    """RFC 3339, as the real server writes it."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def now_text() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return moment_text(datetime.now(UTC))
 
 
 def expiry_text(seconds_from_now: float) -> str:
     """The moment a model is unloaded; never is nearly three centuries ahead, as in the real server."""
-    return (datetime.now().astimezone() + timedelta(seconds=min(seconds_from_now, LONGEST))).isoformat()
+    return moment_text(datetime.now().astimezone() + timedelta(seconds=min(seconds_from_now, LONGEST)))

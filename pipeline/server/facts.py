@@ -20,7 +20,7 @@ _WHOLE_FILE_TYPES = (0, 1, 32)  # llama.cpp's numbers of F32, F16 and BF16
 class ModelFacts:
     """`metadata` are the fields of the header, lists as None; `template` is the model's own or empty.
 
-    `cache_per_token` is what a token of context takes in memory, in bytes.
+    `cache_per_token` is what a token of context takes in memory, in bytes. `tensors` are (name, type's number, shape).
     """
 
     architecture: str
@@ -29,6 +29,7 @@ class ModelFacts:
     capabilities: tuple[str, ...]
     template: str
     cache_per_token: int
+    tensors: tuple[tuple[str, int, tuple[int, ...]], ...]
     metadata: Mapping[str, Any]
 
     @property
@@ -63,6 +64,7 @@ def _read(path: Path, modified: int, size: int) -> ModelFacts:
         capabilities=_capabilities(metadata, architecture, template),
         template=template,
         cache_per_token=cache_per_token(metadata, architecture),
+        tensors=header.tensors,
         metadata={
             **{name: None if isinstance(value, list) else value for name, value in metadata.items()},
             "general.parameter_count": header.parameter_count,

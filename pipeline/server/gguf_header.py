@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from pipeline.errors import EngineError
 
 MAGIC = b"GGUF"
@@ -22,16 +24,17 @@ MOST_ELEMENTS = 10_000_000
 LONGEST_STRING = 64 * 2**20
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-STRING, ARRAY = 8, 9
+FLOAT32, STRING, ARRAY = 6, 8, 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """`parameter_count` is the number of elements of all tensors."""
+    """`parameter_count` is the number of elements of all tensors, which are (name, number of the type, shape)."""
 
     metadata: Mapping[str, Any]
     parameter_count: int
     tensor_count: int
+    tensors: tuple[tuple[str, int, tuple[int, ...]], ...] = ()
 
 
 def read_header(path: Path) -> Header:
@@ -62,18 +65,22 @@ def _read(file: BinaryIO) -> Header:
         key = _string(file)
         (kind,) = _unpack(file, "<I")
         metadata[key] = _value(file, kind, depth=0)
-    count = 0
+    found: list[tuple[str, int, tuple[int, ...]]] = []
     for _ in range(tensors):
-        _string(file)
+        name = _string(file)
         (dimensions,) = _unpack(file, "<I")
         if dimensions > 8:
             raise _Absurd("a tensor has too many dimensions")
-        count += math.prod(_unpack(file, f"<{dimensions}Q"))
-        _unpack(file, "<IQ")
-    return Header(metadata=metadata, parameter_count=count, tensor_count=tensors)
+        shape = _unpack(file, f"<{dimensions}Q")
+        kind, _ = _unpack(file, "<IQ")
+        found.append((name, kind, shape))
+    count = sum(math.prod(shape) for _, _, shape in found)
+    return Header(metadata=metadata, parameter_count=count, tensor_count=tensors, tensors=tuple(found))
 
 
 def _value(file: BinaryIO, kind: int, *, depth: int) -> Any:
+    if kind == FLOAT32:  # the shortest number that means the same in 32 bits: 1e-05, not 9.999999747378752e-06
+        return float(str(np.float32(_unpack(file, "<f")[0])))
     if kind in SCALARS:
         return _unpack(file, "<" + SCALARS[kind])[0]
     if kind == STRING:

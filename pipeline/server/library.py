@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.errors import EngineError, UsageError
 from pipeline.server import decode
-from pipeline.server.durations import expiry_text
+from pipeline.server.durations import expiry_text, moment_text
 from pipeline.server.exchange import Refusal, Reply, Request, json_reply, text_reply
-from pipeline.server.facts import lists_of, model_facts
+from pipeline.server.facts import ModelFacts, lists_of, model_facts
 from pipeline.server.models import StoredModel
 from pipeline.server.names import parse_name
 from pipeline.server.service import INVALID_NAME, Service, check_name
@@ -81,8 +81,9 @@ def show(service: Service, request: Request) -> Reply:
         "details": {**_details(model), "parent_model": model.parent},
         "messages": list(model.messages),
         "model_info": {key: value for key, value in sorted(information.items()) if key not in _SHOWN_APART},
+        "tensors": _tensors(facts),
         "capabilities": list(facts.capabilities),
-        "modified_at": model.modified_at.isoformat(),
+        "modified_at": moment_text(model.modified_at),
     }
     optional = ("license", "modelfile", "parameters", "template", "system", "messages", "capabilities")
     return json_reply({key: value for key, value in reply.items() if value or key not in optional})
@@ -137,6 +138,15 @@ def _details(model: StoredModel) -> dict[str, Any]:
     }
 
 
+def _tensors(facts: ModelFacts) -> list[dict[str, Any]]:
+    from gguf import GGMLQuantizationType  # noqa: PLC0415 - heavy
+
+    types = {int(kind): kind.name for kind in GGMLQuantizationType}
+    return [
+        {"name": name, "type": types.get(kind, str(kind)), "shape": list(shape)} for name, kind, shape in facts.tensors
+    ]
+
+
 def _listed(model: StoredModel) -> dict[str, Any]:
     """A model whose file cannot be read is listed all the same, so that it can be deleted."""
     details = _details(model)
@@ -152,7 +162,7 @@ def _listed(model: StoredModel) -> dict[str, Any]:
     row = {
         "name": model.name,
         "model": model.name,
-        "modified_at": model.modified_at.isoformat(),
+        "modified_at": moment_text(model.modified_at),
         "size": model.size,
         "digest": model.digest,
         "details": details,

@@ -92,5 +92,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line("| --- " * (len(COLUMNS) + 1) + "|")
     for name, row in table.items():
         terminalreporter.write_line(
-            f"| {versions.get(name, name)} | " + " | ".join(row.get(column, "–") for column in COLUMNS) + " |"
+            f"| {name} ({versions.get(name, '')}) | " + " | ".join(row.get(column, "–") for column in COLUMNS) + " |"
         )

@@ -149,3 +149,14 @@ def cut_short(path: Path) -> None:
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
+
+
+def test_show_names_the_tensors(client: httpx.Client) -> None:
+    """Each with its type and shape, and numbers as short as they were meant."""
+    shown = client.post("/api/show", json={"model": CHAT}).json()
+    assert shown["tensors"][:2] == [
+        {"name": "token_embd.weight", "type": "Q8_0", "shape": [576, 49152]},
+        {"name": "blk.0.attn_norm.weight", "type": "F32", "shape": [576]},
+    ]
+    assert shown["model_info"]["llama.attention.layer_norm_rms_epsilon"] == 1e-05
+    assert list(shown["model_info"]) == sorted(shown["model_info"])
