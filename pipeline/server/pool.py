@@ -115,6 +115,7 @@ class EnginePool:
             self._loaded[key] = loaded
             lease = self._take(loaded, seconds)
             self._start_timer()
+            self._changed.notify_all()
             return lease
 
     def _make_room(self, model: StoredModel, plan: EnginePlan) -> None:

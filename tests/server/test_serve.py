@@ -78,7 +78,7 @@ def test_raw_hang_up_cancels(url: str) -> None:
         line.sendall(head.encode() + payload)
         line.recv(1000)
     started = time.perf_counter()
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=600) as client:
         short = {**body, "stream": False, "options": {"num_predict": 1}}
         client.post("/api/generate", json=short).raise_for_status()
         assert time.perf_counter() - started < short_wait(client)
