@@ -16,7 +16,9 @@ import ollama
 import pytest
 
 from pipeline.server import App, InProcessTransport, ModelStore, run_in_thread
-from pipeline.server.registry import download
+from pipeline.server.exchange import Cancellation, RequestCanceled
+from pipeline.server.registry import download, parse_reference
+from pipeline.server.registry.connection import Registry
 from tests.server.make_model import tiny_gguf
 from tests.server.registry_server import LocalRegistry, running
 
@@ -412,6 +414,24 @@ def test_client_that_goes_away(store: ModelStore, registry: LocalRegistry) -> No
     assert ranges[0] == f"bytes={2**20}-{LARGE - 1}"
 
 
+def test_hanging_up_is_no_failure_of_the_registry(registry: LocalRegistry) -> None:
+    """Who cancels a request in the middle of its reply is told that, and not that the registry broke it off."""
+    registry.held, registry.cut_after = threading.Event(), 2**16
+    cancellation = Cancellation()
+    digest = digests(registry.manifests["library/tiny", "latest"])[0]
+
+    def hang_up() -> None:
+        assert registry.holding.wait(30)
+        cancellation.set()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with Registry(parse_reference(name_in(registry))) as connection, pytest.raises(RequestCanceled):
+        connection.read("GET", f"blobs/{digest}", headers={"range": f"bytes=0-{2**17 - 1}"}, cancellation=cancellation)
+    thread.join()
+    registry.held.set()
+
+
 def test_one_of_two_clients_goes_away(store: ModelStore, registry: LocalRegistry) -> None:
     """The other one's download goes on."""
     registry.held, registry.cut_after = threading.Event(), 2**17
@@ -444,6 +464,7 @@ def test_server_that_is_stopped_in_mid_pull(store: ModelStore, registry: LocalRe
                 server.send_signal(signal.SIGTERM)
                 next(received)
                 server.send_signal(signal.SIGTERM)
+                assert json.loads(list(received)[-1]) == {"error": "the server is shutting down"}
                 assert server.wait(60) == 0
         finally:
             server.kill()

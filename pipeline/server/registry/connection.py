@@ -113,6 +113,9 @@ class Registry:
         with cancellation.watch(lambda: _hang_up(reply)):
             try:
                 yield reply
+            except httpx.HTTPError:
+                cancellation.check()  # it may have been us who hung up
+                raise
             finally:
                 reply.close()
 
