@@ -21,6 +21,7 @@ from pipeline.server import App, ModelStore, ServerSettings, run_in_thread, serv
 from tests.server.conftest import CHAT, EMBED, MODELS, short_wait
 
 ROOT = Path(__file__).parents[2]
+UPLOAD = f"/api/blobs/sha256:{'0' * 64}"
 
 
 def test_port_in_use(app: App) -> None:
@@ -85,14 +86,14 @@ def test_raw_hang_up_cancels(url: str) -> None:
 
 
 @contextlib.contextmanager
-def serving(*, grace: float) -> Generator[tuple[subprocess.Popen[str], str]]:
+def serving(*, grace: float, models: Path = MODELS) -> Generator[tuple[subprocess.Popen[str], str]]:
     """A server in a process of its own, and its URL. It ends by itself, or the test fails."""
     script = textwrap.dedent(
         f"""
         from pathlib import Path
         from pipeline.server import App, ModelStore, serve
         say = lambda *words: print(*words, flush=True)
-        with App(ModelStore(Path({str(MODELS)!r}))) as app:
+        with App(ModelStore(Path({str(models)!r}))) as app:
             serve(app, port=0, ready=say, waiting=lambda count: say("waiting for", count), grace={grace})
         say("bye")
         """
@@ -169,10 +170,10 @@ def test_long_request_is_broken_off_after_the_grace_period() -> None:
 
 
 @pytest.mark.parametrize("signals", [1, 2], ids=["end of grace", "second signal"])
-@pytest.mark.parametrize("path", ["/api/embed", "/v1/embeddings"])
-def test_half_a_request_does_not_keep_the_server(path: str, signals: int) -> None:
+@pytest.mark.parametrize("path", ["/api/embed", "/v1/embeddings", UPLOAD], ids=["embed", "v1", "upload"])
+def test_half_a_request_does_not_keep_the_server(path: str, signals: int, tmp_path: Path) -> None:
     """A client that never sends the rest of its body is told that the server stops, in the form that it reads."""
-    with serving(grace=0.1 if signals == 1 else 600) as (process, url):
+    with serving(grace=0.1 if signals == 1 else 600, models=tmp_path) as (process, url):
         assert process.stdout is not None
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as line:
@@ -185,8 +186,9 @@ def test_half_a_request_does_not_keep_the_server(path: str, signals: int) -> Non
             reply = b"".join(iter(lambda: line.recv(1000), b""))
         assert reply.startswith(b"HTTP/1.1 503 ")
         error = json.loads(reply.partition(b"\r\n\r\n")[2])["error"]
-        assert (error if path == "/api/embed" else error["message"]) == "the server is shutting down"
+        assert (error["message"] if path == "/v1/embeddings" else error) == "the server is shutting down"
         assert last_words(process) == (0, "bye\n", "")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [], "half a blob is removed"
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
