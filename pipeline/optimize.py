@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import CorruptCollection
 from pipeline.index import WORTH_AN_INDEX, build_index
+from pipeline.lexical import bring_up_to_date
 from pipeline.store import (
     CollectionWriter,
     IndexBuilder,
@@ -88,7 +89,7 @@ def optimize(
     build_index: IndexBuilder = index_if_large,
     on_rows: Callable[[int, int], None] | None = None,
 ) -> OptimizeReport:
-    """Merges what `plan_merges` finds worth merging, and gives segments that lack one an index.
+    """Merges what `plan_merges` finds worth merging, and gives segments the indexes that they lack, lexical ones too.
 
     Raises CorruptCollection or StorageUnwritable; what was committed before that stays.
     """
@@ -113,6 +114,7 @@ def optimize(
         done += record.live_rows
         if on_rows is not None:
             on_rows(done, total)
+    bring_up_to_date(writer.snapshot)
     return OptimizeReport(collection=writer.layout.name, before=before, after=Size.of(writer.snapshot))
 
 

@@ -1,5 +1,6 @@
 """Moving to another model: every passage by value, nothing embedded twice, the old collection until the last step."""
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pipeline.embed import Embedder
 from pipeline.errors import ApiError, CollectionNotFound, ModelMismatch, PipelineError, UsageError
 from pipeline.ingest import IndexReport, index_paths
 from pipeline.reembed import ReEmbedReport, re_embed
-from pipeline.store import Layout, Snapshot, verify_collection
+from pipeline.store import CollectionWriter, Layout, Snapshot, verify_collection
 from tests.embed_server import Behaviour, embed_server, vector_of
 
 QUICK = RetryPolicy(attempts=2, base_delay=0.001, max_delay=0.005, total_seconds=5)
@@ -157,6 +158,24 @@ def test_staging_for_a_third_model_is_begun_anew(bench: Bench) -> None:
     report = bench.move("third")
     assert (report.reused, report.dimension) == (0, 8)
     assert Snapshot.open(bench.layout).segments[0].vectors.shape[1] == 8
+
+
+def test_staging_of_a_finished_move_goes_with_the_next_writer(bench: Bench) -> None:
+    """A move that was killed after its last commit leaves files that are in the collection already."""
+    bench.new.poison["b7w"] = "400"
+    with pytest.raises(PipelineError):
+        bench.move()
+    with CollectionWriter(bench.layout):
+        pass
+    assert bench.layout.staging.generations(), "a move that is not finished can go on"
+    bench.new.poison.clear()
+    kept = bench.docs.parent / "kept"
+    shutil.copytree(bench.layout.staging.root, kept)
+    bench.move()
+    shutil.copytree(kept, bench.layout.staging.root, dirs_exist_ok=True)
+    with CollectionWriter(bench.layout):
+        pass
+    assert not bench.layout.staging.root.exists()
 
 
 def test_reader_sees_the_old_model_or_the_new_one(bench: Bench) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from pipeline.cli.chunks import print_estimate
-from pipeline.cli.options import chunker_options, collection_option, model_option, server_options, shared_options
+from pipeline.cli.options import (
+    batch_options,
+    chunker_options,
+    collection_option,
+    model_option,
+    server_options,
+    shared_options,
+)
 from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
@@ -20,8 +27,7 @@ from pipeline.ingest import IndexReport
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @collection_option
 @model_option
-@click.option("--batch-size", type=int, metavar="N", help="Texts in one request.  [default: 32]")
-@click.option("--concurrency", type=int, metavar="N", help="Requests in flight on a host.  [default: 4]")
+@batch_options
 @chunker_options
 @click.option(
     "--dry-run", is_flag=True, help="Index nothing: say how much there is to do, and about how long it takes."

@@ -55,6 +55,16 @@ def server_options(function: Command) -> Command:
     return function
 
 
+def batch_options(function: Command) -> Command:
+    """Adds --batch-size and --concurrency: how texts go to the server."""
+    for option in (
+        click.option("--concurrency", type=int, metavar="N", help="Requests in flight on a host.  [default: 4]"),
+        click.option("--batch-size", type=int, metavar="N", help="Texts in one request.  [default: 32]"),
+    ):
+        function = option(function)
+    return function
+
+
 def chunker_options(function: Command) -> Command:
     """Adds --chunker and --chunk-tokens: how a new collection is cut."""
     for option in (

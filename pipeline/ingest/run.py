@@ -31,7 +31,6 @@ from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
 from pipeline.ingest.report import Failure, IndexProgress, IndexReport, Notice
 from pipeline.interrupts import interrupts_deferred
-from pipeline.lexical import bring_up_to_date
 from pipeline.optimize import optimize
 from pipeline.read import Found, Skipped, discover, read_document
 from pipeline.store import (
@@ -118,9 +117,8 @@ def index_paths(
         run = _Run(writer, embedder, paths, present, chunker=choice, progress=progress, report=report)
         try:
             run.execute()
-            optimize(writer, thorough=False)
             if writer.snapshot is not None:
-                bring_up_to_date(writer.snapshot)
+                optimize(writer, thorough=False)
         finally:
             report.seconds = round(time.perf_counter() - started, 3)
     return report

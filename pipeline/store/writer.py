@@ -55,6 +55,7 @@ class CollectionWriter:
         try:
             self.snapshot = self._open()
             self._remove_leftovers()
+            self._remove_finished_staging()
         except BaseException:
             self._lock.release()
             raise
@@ -286,6 +287,12 @@ class CollectionWriter:
             return Snapshot.at(self.layout, read_manifest(self.layout), self.snapshot)
         except CollectionNotFound:
             return None
+
+    def _remove_finished_staging(self) -> None:
+        """What a move to another model staged, if it was killed after its last commit: it is all in here now."""
+        with contextlib.suppress(PipelineError):
+            if self.snapshot and read_manifest(self.layout.staging).model == self.snapshot.manifest.model:
+                shutil.rmtree(self.layout.staging.root, ignore_errors=True)
 
     @contextlib.contextmanager
     def _going_back_on_failure(self) -> Generator[None]:

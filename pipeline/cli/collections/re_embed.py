@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.options import model_option, server_options, shared_options
+from pipeline.cli.options import batch_options, model_option, server_options, shared_options
 from pipeline.cli.progress import RowBar
 from pipeline.cli.reporting import print_json
 from pipeline.cli.session import announce
@@ -18,6 +18,7 @@ from pipeline.store import require_collection
 @click.command("re-embed", short_help="Move a collection to another embedding model.")
 @click.argument("name")
 @model_option
+@batch_options
 @server_options
 @shared_options
 def re_embed_command(name: str, config: Config, as_json: bool) -> int:
