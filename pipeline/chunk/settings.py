@@ -18,7 +18,7 @@ class ChunkSettings:
     max_tokens: int = 254
     reserved_tokens: int = 0
     overlap_tokens: int = 0
-    by_format: Mapping[str, str] = field(default_factory=dict[str, str])
+    by_format: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     def strategy_for(self, document_format: str) -> str:
         """The name of the strategy by which documents of a format are cut."""
