@@ -244,7 +244,7 @@ def test_model_files(run: Run, docs: Path, tmp_path: Path, models_folder: Path) 
 
 
 def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, tmp_path: Path) -> None:
-    """A flipped bit is noticed by search and list, and never served."""
+    """A flipped bit is noticed by whatever reads the file, and by `verify`, and never served."""
     run("index", docs)
     path = next((tmp_path / "home/collections/default/segments").glob("*/vectors.arrow"))
     content = bytearray(path.read_bytes())
@@ -254,6 +254,10 @@ def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, t
     assert done.status == 1
     assert done.json["error"]["type"] == "CorruptCollection"
     assert "vectors.arrow" in done.json["error"]["message"]
+    verified = run("collections", "verify", "--json")
+    assert verified.status == 1
+    assert [problem["path"] for problem in verified.json["collections"][0]["problems"]] == [str(path)]
+    path.unlink()
     listed = run("collections", "list", "--json")
     assert listed.status == 1
     assert "vectors.arrow" in listed.json["collections"][0]["error"]
@@ -294,6 +298,7 @@ def test_golden_questions(run: Run, docs: Path) -> None:
     ]
     golden = docs / "golden.jsonl"
     golden.write_text("\n".join(json.dumps(line) for line in lines))
+    (docs / ".pipelineignore").write_text("golden.jsonl\n")
     run("index", docs)
     report = run("eval", golden, "--json").json
     assert report["queries"] == 2

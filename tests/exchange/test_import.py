@@ -407,6 +407,7 @@ def test_search_and_index_go_on_from_imported_vectors(tmp_path: Path) -> None:
     docs.mkdir()
     (docs / "d.txt").write_text("gamma")
     (docs / "e.txt").write_text("delta")
+    (docs / ".pipelineignore").write_text("in.jsonl\n")
     # Stands in the folder that will be indexed: no document of that folder, though.
     path = write_lines(docs / "in.jsonl", [{"text": "omega", "vector": vector_of("omega", 16).tolist()}])
     with embed_server(behaviour) as url:
