@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -476,6 +477,28 @@ def test_server_that_is_stopped_in_mid_pull(store: ModelStore, registry: LocalRe
         assert pull(client, name_in(registry))[-1] == {"status": "success"}
     ranges = [headers["range"] for _, headers in registry.asked("GET") if "range" in headers]
     assert ranges[0] == f"bytes={2**20}-{LARGE - 1}"
+
+
+def test_registry_that_never_answers_does_not_hold_up_who_cancels() -> None:
+    """The wait for a reply's first byte is broken off, not waited out."""
+    cancellation = Cancellation()
+
+    def accept() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            cancellation.set()
+            while connection.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        reference = parse_reference(f"http://127.0.0.1:{listener.getsockname()[1]}/mine/silent")
+        with Registry(reference) as silent, pytest.raises(RequestCanceled):
+            silent.read("GET", "/v2/mine/silent/manifests/latest", cancellation=cancellation)
+        thread.join(60)
+    assert not thread.is_alive()
 
 
 def push(client: httpx.Client, model: str, **fields: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Self
@@ -26,6 +27,8 @@ CONNECT_SECONDS = 10.0
 STALL_SECONDS = 30.0
 """A reply, or a piece of one, that does not come for so long has stalled."""
 MOST_REDIRECTS = 10
+MOST_CONNECTIONS = 16
+"""Of one registry, that are remembered to be hung up on; a request uses one or two."""
 LARGEST_REPLY = 4 * 2**20
 """Bytes of a manifest, a token or an error's text: they are held in memory."""
 LONGEST_ERROR = 1000
@@ -49,6 +52,7 @@ class Registry:
         self.base_url = reference.base_url
         self.host = urlsplit(self.base_url).netloc
         self._token = token
+        self._connections: deque[Any] = deque(maxlen=MOST_CONNECTIONS)
         self._client = httpx.Client(
             timeout=httpx.Timeout(STALL_SECONDS, connect=CONNECT_SECONDS, pool=None),
             headers={"user-agent": f"pipeline/{VERSION}", "accept-encoding": "identity"},
@@ -108,16 +112,32 @@ class Registry:
     ) -> Generator[httpx.Response]:
         own = {"authorization": f"Bearer {self._token}"} if self._token and urlsplit(url).netloc == self.host else {}
         body = content if isinstance(content, bytes) else content()
-        request = self._client.build_request(method, url, headers={**headers, **own}, content=body)
-        reply = self._client.send(request, stream=True)
-        with cancellation.watch(lambda: _hang_up(reply)):
+        request = self._client.build_request(
+            method, url, headers={**headers, **own}, content=body, extensions={"trace": self._note_connection}
+        )
+        with cancellation.watch(self._hang_up):
             try:
-                yield reply
+                reply = self._client.send(request, stream=True)
+                try:
+                    yield reply
+                finally:
+                    reply.close()
             except httpx.HTTPError:
                 cancellation.check()  # it may have been us who hung up
                 raise
-            finally:
-                reply.close()
+
+    def _note_connection(self, event: str, info: Mapping[str, Any]) -> None:
+        """Called by httpcore at each step of a request."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._connections.append(info["return_value"])
+
+    def _hang_up(self) -> None:
+        """Wakes the thread that waits for a reply, or for the rest of one."""
+        for stream in tuple(self._connections):
+            connection = stream.get_extra_info("socket")
+            if connection is not None:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _sign_in(self, header: str) -> None:
         url = parse_challenge(header, host=self.host).url()
@@ -170,15 +190,6 @@ def _read(reply: httpx.Response) -> bytes:
         if size > LARGEST_REPLY:
             raise RegistryError(f"{reply.request.url} is larger than {LARGEST_REPLY} bytes")
     return b"".join(parts)
-
-
-def _hang_up(reply: httpx.Response) -> None:
-    """Wakes the thread that waits for the rest of the reply."""
-    stream = reply.extensions.get("network_stream")
-    connection = stream.get_extra_info("socket") if stream is not None else None
-    if connection is not None:
-        with suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
