@@ -47,7 +47,7 @@ class ParquetSink:
             "compression": compression,
             "use_dictionary": ["path", "title", "format", "metadata"],
         }
-        self._writer = pq.ParquetWriter(str(path), self._schema, **options)
+        self._writer = pq.ParquetWriter(str(path), self._schema, write_page_checksum=True, **options)
 
     def write(self, rows: list[Row], vectors: NDArray[np.float32]) -> None:
         import pyarrow as pa  # noqa: PLC0415 - heavy

@@ -121,7 +121,9 @@ class ParquetSource:
     def _open(self) -> Any:
         import pyarrow.parquet as pq  # noqa: PLC0415 - heavy
 
-        return pq.ParquetFile(str(self.path), buffer_size=BUFFER_BYTES, pre_buffer=False)
+        return pq.ParquetFile(
+            str(self.path), buffer_size=BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True
+        )
 
     def _dimension(self, kind: pa.DataType) -> int:
         import pyarrow as pa  # noqa: PLC0415 - heavy

@@ -61,7 +61,9 @@ class _Facts:
             return [Span(start=self.mtime_ns, end=self.mtime_ns + 1)] if self.mtime_ns else []
         value = self.metadata.get(field)
         found = value if isinstance(value, list) else [value]
-        return [item for item in found if item is not None and item != ""]
+        # Readers write lists as one line: see docs/formats.md.
+        items = [item for text in found if isinstance(text, str) and ", " in text for item in text.split(", ")]
+        return [item for item in (*found, *items) if item is not None and item != ""]
 
 
 def masks_where(snapshots: Sequence[Snapshot], expression: str) -> list[list[NDArray[np.bool_]]]:

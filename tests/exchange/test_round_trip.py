@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.errors import PipelineError
 from pipeline.exchange import export_collection, import_vectors
 from pipeline.store import CollectionWriter, DocumentRow, Layout, SegmentBuilder, Snapshot
 from tests.make import chunk, document_row, identity, unit_rows
@@ -211,3 +212,17 @@ def test_any_texts_come_back(documents: list[tuple[str, str, list[str], dict[str
             copy = Layout.of(Path(folder), f"copy-{name}")
             import_vectors(copy, Path(folder) / name)
             assert contents(Snapshot.open(copy)) == original
+
+
+def test_damaged_parquet_file_is_refused(layout: Layout, tmp_path: Path) -> None:
+    """Pages carry checksums: an altered byte in the middle of an export never becomes part of a collection."""
+    path = tmp_path / "out.parquet"
+    export_collection(Snapshot.open(layout), path)
+    content = bytearray(path.read_bytes())
+    place = content.index(Snapshot.open(layout).segments[0].vectors[0].tobytes()[:16])
+    content[place] ^= 1
+    path.write_bytes(content)
+    other = Layout.of(tmp_path / "other", "notes")
+    with pytest.raises(PipelineError, match=r"out\.parquet"):
+        import_vectors(other, path)
+    assert not other.generations()

@@ -14,7 +14,13 @@ from tests import make
 DAY = 86_400 * 10**9
 DOCUMENTS = (
     ("/home/a/docs/intro.md", "markdown", 500, 0, {"language": "en-GB", "author": "Mary Ann", "version": "2.10"}),
-    ("/home/a/docs/deep/keys.md", "markdown", 20_000, 19_000, {"language": "de", "date": "2024-06-30", "draft": True}),
+    (
+        "/home/a/docs/deep/keys.md",
+        "markdown",
+        20_000,
+        19_000,
+        {"language": "de", "date": "2024-06-30", "draft": True, "keywords": "security, keys"},
+    ),
     ("/home/a/code/main.py", "python", 3 * 2**20, 19_900, {"tags": ["fast", "Small"], "version": "2.9"}),
 )
 
@@ -71,6 +77,9 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
         ("language != en", "12"),
         ("draft = true", "1"),
         ("tags = small", "2"),
+        ("keywords = security", "1"),
+        ("keywords in (keys, doors)", "1"),
+        ("keywords = 'security, keys'", "1"),
         ("tags in (slow, fast)", "2"),
         ("size > 1m", "2"),
         ("size <= 500", "0"),
