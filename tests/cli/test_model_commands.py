@@ -215,17 +215,23 @@ def test_chat_on_a_terminal_stops_an_answer_and_goes_on(tmp_path: Path, models_f
     ) as process:
         os.close(slave)
         seen = Terminal(master)
-        seen.until(">>> ")
-        os.write(master, b"/set num_predict 4000\n")
-        seen.until(">>> ", after="4000")
-        os.write(master, b"Count from one to a thousand in words, please.\n")
-        seen.until("", after="please.\r\n", least=20)
-        process.send_signal(2)
-        seen.until("(stopped)")
-        os.write(master, b"/show\n")
-        seen.until("turns            1")
-        os.write(master, b"/bye\n")
-        assert process.wait(20) == 0
+        try:
+            seen.until(">>> ")
+            # Drawn at random, the answer may have ended before it is stopped.
+            os.write(master, b"/set temperature 0\n")
+            seen.until(">>> ", after="temperature 0")
+            os.write(master, b"/set num_predict 4000\n")
+            seen.until(">>> ", after="4000")
+            os.write(master, b"Write a very long story about the sea.\n")
+            seen.until("", after="the sea.\r\n", least=20)
+            process.send_signal(2)
+            seen.until("(stopped)")
+            os.write(master, b"/show\n")
+            seen.until("turns            1")
+            os.write(master, b"/bye\n")
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
     os.close(master)
 
 
