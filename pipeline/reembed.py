@@ -8,14 +8,13 @@ move that is cut short goes on where it was, and embeds nothing twice.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.chunk import embedded_text
-from pipeline.embed import Embedder, FailedChunk, Outcome
+from pipeline.embed import Assembly, Awaited, Embedder, FailedChunk, Outcome
 from pipeline.errors import CollectionNotFound, InputTooLong, PipelineError, UsageError
 from pipeline.interrupts import interrupts_deferred
 from pipeline.optimize import optimize
@@ -31,8 +30,7 @@ from pipeline.store import (
 from pipeline.types import Chunk
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 30.0
@@ -55,16 +53,8 @@ class ReEmbedReport:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Work:
-    """A document on its way: `vectors[i]` is None until chunk i has been embedded."""
-
+class _Work(Awaited):
     row: DocumentRow
-    chunks: list[Chunk]
-    vectors: list[NDArray[np.float32] | None]
-    missing: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.missing = sum(vector is None for vector in self.vectors)
 
 
 def re_embed(
@@ -126,8 +116,7 @@ class _Move:
         self.report = report
         self.on_chunks = on_chunks
         self.known = KnownDocuments(staged.snapshot)
-        self.pending: deque[_Work] = deque()
-        self.awaiting: deque[tuple[_Work, int]] = deque()
+        self.assembly: Assembly[_Work] = Assembly()
         self.builder = SegmentBuilder(embedder.identity.dimension)
         self.retired: list[StoredDocument] = []
         self.last_commit = time.monotonic()
@@ -161,13 +150,9 @@ class _Move:
             assert self.staged.snapshot is not None
             stored = self.staged.snapshot.vectors_of(hashes)
             vectors = [stored.get(digest, vector) for digest, vector in zip(hashes, vectors, strict=True)]
-            work = _Work(row=document.row, chunks=chunks, vectors=vectors)
-            self._count(reused=len(chunks) - work.missing)
-            self.pending.append(work)
-            for index, vector in enumerate(vectors):
-                if vector is None:
-                    self.awaiting.append((work, index))
-                    yield chunks[index]
+            missing = sum(vector is None for vector in vectors)
+            self._count(reused=len(chunks) - missing)
+            yield from self.assembly.add(_Work(row=document.row, chunks=chunks, vectors=vectors, missing=missing))
 
     def _chunks(self, document: StoredDocument) -> list[Chunk]:
         rows = range(document.first_row, document.first_row + document.rows)
@@ -188,13 +173,9 @@ class _Move:
 
     def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):
-            raise _refusal(self.awaiting[0][0].row, outcome, self.report.model)
+            raise _refusal(self.assembly.failed().row, outcome, self.report.model)
         with interrupts_deferred():
-            for row, chunk in enumerate(outcome.chunks):
-                work, index = self.awaiting.popleft()
-                assert work.chunks[index].chunk_id == chunk.chunk_id, "embeddings came out of order"
-                work.vectors[index] = outcome.matrix[row]
-                work.missing -= 1
+            self.assembly.accept(outcome)
             self._count(embedded=len(outcome.chunks))
 
     def _count(self, *, embedded: int = 0, reused: int = 0) -> None:
@@ -204,29 +185,23 @@ class _Move:
             self.on_chunks(self.report.embedded + self.report.reused, self.source.manifest.live_rows)
 
     def _store_finished(self) -> None:
-        while self.pending and self.pending[0].missing == 0:
+        while self.assembly.has_finished:
             with interrupts_deferred():
-                work = self.pending.popleft()
+                work = self.assembly.take()
                 self.builder.add(work.row, work.chunks, [vector for vector in work.vectors if vector is not None])
         if self.builder.rows >= COMMIT_ROWS or time.monotonic() - self.last_commit > COMMIT_SECONDS:
             self._commit()
 
     def _store_unfinished(self, unclaimed: Iterable[Outcome]) -> None:
         """At an early end: the vectors that there are of documents that are not whole, to be found by their hashes."""
-        places = {work.chunks[index].chunk_id: (work, index) for work, index in self.awaiting}
-        for outcome in unclaimed:
-            if not isinstance(outcome, FailedChunk):
-                for chunk, vector in zip(outcome.chunks, outcome.matrix, strict=True):
-                    work, index = places[chunk.chunk_id]
-                    work.vectors[index] = vector
-                    work.missing -= 1
-        for work in self.pending:
-            pairs = [(chunk, vector) for chunk, vector in zip(work.chunks, work.vectors, strict=True)]
+        self.assembly.accept_unclaimed(unclaimed)
+        while self.assembly:
+            work = self.assembly.take()
+            pairs = zip(work.chunks, work.vectors, strict=True)
             done = [(chunk, vector) for chunk, vector in pairs if vector is not None]
             self.builder.add(
                 work.row, [chunk for chunk, _ in done], [vector for _, vector in done], whole=work.missing == 0
             )
-        self.pending.clear()
 
     def _commit(self) -> None:
         self.last_commit = time.monotonic()

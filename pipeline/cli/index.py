@@ -16,7 +16,7 @@ from pipeline.cli.options import (
     shared_options,
 )
 from pipeline.cli.progress import IndexBars
-from pipeline.cli.reporting import notice, print_json, shown_path
+from pipeline.cli.reporting import counted, notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.errors import PipelineError, StorageError
@@ -91,18 +91,7 @@ def _print(report: IndexReport) -> None:
 
 def _summary(report: IndexReport) -> str:
     documents, chunks = report.documents, report.chunks
-    counts = [
-        f"{count} {word}"
-        for word, count in (
-            ("added", documents.added),
-            ("updated", documents.updated),
-            ("unchanged", documents.unchanged),
-            ("removed", documents.removed),
-            ("failed", documents.failed),
-        )
-        if count
-    ]
     return (
-        f"documents: {', '.join(counts) or 'none'}; chunks: {chunks.embedded} embedded, {chunks.reused} reused, "
+        f"documents: {counted(documents)}; chunks: {chunks.embedded} embedded, {chunks.reused} reused, "
         f"{chunks.removed} removed, {chunks.total} in all; {report.seconds:.1f} s"
     )

@@ -10,12 +10,16 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.errors import PipelineError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 INTERRUPTED = 130
 DEBUG = "PIPELINE_DEBUG"
@@ -116,3 +120,8 @@ def place(path: str, start_line: int, end_line: int, page: int | None = None) ->
     """`notes/keys.md:12-18`, as editors and terminals make it clickable."""
     lines = f"{start_line}-{end_line}" if end_line > start_line else str(start_line)
     return f"{shown_path(path)}:{lines}" + (f" (page {page})" if page else "")
+
+
+def counted(counts: DataclassInstance) -> str:
+    """Counts by name, as in `2 added, 1 failed`; those of zero are left out."""
+    return ", ".join(f"{count} {word}" for word, count in asdict(counts).items() if count) or "none"

@@ -1,5 +1,6 @@
 """Stage 3: Chunks -> Batches -> Vectors, through `/api/embed`."""
 
+from pipeline.embed.assembly import Assembly, Awaited
 from pipeline.embed.checks import checked_matrix
 from pipeline.embed.embedder import Embedder, FailedChunk, Outcome
 from pipeline.embed.identity import SPECIAL_TOKENS, ModelIdentity
@@ -7,6 +8,8 @@ from pipeline.embed.known import KnownModel, known_model
 
 __all__ = [
     "SPECIAL_TOKENS",
+    "Assembly",
+    "Awaited",
     "Embedder",
     "FailedChunk",
     "KnownModel",

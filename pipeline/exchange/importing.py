@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.chunk import DEFAULT_CHUNK_TOKENS, ChunkSettings, token_counter
 from pipeline.embed import SPECIAL_TOKENS, ModelIdentity, known_model
@@ -24,9 +24,6 @@ from pipeline.exchange.passages import ImportedDocument, documents_of, file_uri
 from pipeline.exchange.sources import Source, bad_row, open_source
 from pipeline.ingest.run import COMMIT_ROWS, COMMIT_SECONDS
 from pipeline.store import CollectionWriter, KnownDocument, KnownDocuments, Layout, SegmentBuilder, StoredDocument
-
-if TYPE_CHECKING:
-    pass
 
 USUAL_CONTEXT = 512
 """Tokens, of a model that is not known: the least that embedding models of today take, bar all-minilm (known)."""

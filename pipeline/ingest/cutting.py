@@ -15,13 +15,13 @@ import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from pipeline.chunk import ChunkSettings, is_built_in
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
-from pipeline.ingest.frames import read_frame, write_frame
 from pipeline.read import Found
+from pipeline.read.frames import read_frame, write_frame
+from pipeline.read.processes import start_process
 from pipeline.store import StoredDocument
 
 logger = logging.getLogger(__name__)
@@ -127,9 +127,12 @@ class Cutting:
         worker.files -= 1
         worker.bytes -= task.found.size
         try:
-            answer = read_frame(_stream(worker.process.stdout))
-        except (EOFError, OSError):
+            frame = read_frame(_stream(worker.process.stdout))
+        except OSError:
+            frame = None
+        if frame is None:
             return task, self._after_the_end_of(worker, task)
+        answer, _ = frame
         return task, self._cut_by_itself(task) if answer is None else from_json(answer)
 
     def _cut_by_itself(self, task: Task) -> Cut | Unread:
@@ -151,18 +154,8 @@ class Cutting:
 
 
 def _start(settings: ChunkSettings, vocabulary: Sequence[str] | None) -> _Worker:
-    """Starts a process on the same code. A group of its own: Ctrl-C is for the run alone. Raises OSError."""
-    import pipeline  # noqa: PLC0415 - for its place, once it is whole
-
-    place = str(Path(pipeline.__file__ or "").parent.parent)
-    path = os.pathsep.join(part for part in (place, os.environ.get("PYTHONPATH", "")) if part)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.ingest.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-        process_group=0,
-    )
+    """Raises OSError."""
+    process = start_process("pipeline.ingest.worker")
     with contextlib.suppress(BrokenPipeError):
         write_frame(_stream(process.stdin), {"settings": asdict(settings), "vocabulary": vocabulary})
     return _Worker(process=process)

@@ -25,7 +25,7 @@ from pipeline.chunk import (
     stored_settings,
     token_counter,
 )
-from pipeline.embed import SPECIAL_TOKENS, Embedder, FailedChunk, Outcome
+from pipeline.embed import SPECIAL_TOKENS, Assembly, Awaited, Embedder, FailedChunk, Outcome
 from pipeline.errors import InputTooLong, PipelineError, ReadError
 from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
@@ -59,14 +59,11 @@ SETTLED_NS = 2_000_000_000
 
 
 @dataclass(slots=True, kw_only=True)
-class _Work:
-    """A document on its way through: `vectors[i]` is None until chunk i has been embedded."""
+class _Work(Awaited):
+    """What is stored of a document, and what it replaces."""
 
     row: DocumentRow
     replaces: StoredDocument | None
-    chunks: list[Chunk]
-    vectors: list[NDArray[np.float32] | None]
-    missing: int
     pieces: list[tuple[Chunk, NDArray[np.float32]]] = field(default_factory=list[Any])
     failures: list[Failure] = field(default_factory=list[Failure])
 
@@ -156,8 +153,7 @@ class _Run:
         self.report = report
         self.known = KnownDocuments(writer.snapshot)
         self.unreadable: list[str] = []
-        self.pending: deque[_Work] = deque()
-        self.awaiting: deque[tuple[_Work, int]] = deque()
+        self.assembly: Assembly[_Work] = Assembly()
         self.retired: list[StoredDocument] = []
         self.touched: dict[str, tuple[int, int]] = {}
         self.skipped: Counter[str] = Counter()
@@ -229,12 +225,8 @@ class _Run:
             # Stored at once: in the queue it would be held in memory until what stands before it is embedded.
             self._store(work)
             return
-        self.pending.append(work)
         self.progress.chunks_planned(work.missing)
-        for index, vector in enumerate(work.vectors):
-            if vector is None:
-                self.awaiting.append((work, index))
-                yield work.chunks[index]
+        yield from self.assembly.add(work)
 
     def _give_up(self, task: Task, unread: Unread) -> None:
         path = str(task.found.path)
@@ -303,16 +295,11 @@ class _Run:
 
     def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):
-            work, _ = self.awaiting.popleft()
-            self._replace_failed(work, outcome)
+            self._replace_failed(self.assembly.failed(), outcome)
             self.progress.chunks_done(1)
             return
         with interrupts_deferred():
-            for row, chunk in enumerate(outcome.chunks):
-                work, index = self.awaiting.popleft()
-                assert work.chunks[index].chunk_id == chunk.chunk_id, "embeddings came out of order"
-                work.vectors[index] = outcome.matrix[row]
-                work.missing -= 1
+            self.assembly.accept(outcome)
             self.report.chunks.embedded += len(outcome.chunks)
         self.progress.chunks_done(len(outcome.chunks))
 
@@ -341,24 +328,16 @@ class _Run:
             self.report.chunks.embedded += len(pieces)
 
     def _store_finished(self) -> None:
-        while self.pending and self.pending[0].missing == 0:
+        while self.assembly.has_finished:
             with interrupts_deferred():
-                self._store(self.pending.popleft())
+                self._store(self.assembly.take())
         self._commit_if_due()
 
     def _store_unfinished(self, unclaimed: Iterable[Outcome]) -> None:
         """At an early end: documents that are whole all the same, and the vectors of those that are not."""
-        places = {work.chunks[index].chunk_id: (work, index) for work, index in self.awaiting}
-        for outcome in unclaimed:
-            if isinstance(outcome, FailedChunk):
-                continue
-            for row, chunk in enumerate(outcome.chunks):
-                work, index = places[chunk.chunk_id]
-                work.vectors[index] = outcome.matrix[row]
-                work.missing -= 1
-                self.report.chunks.embedded += 1
-        while self.pending:
-            work = self.pending.popleft()
+        self.report.chunks.embedded += self.assembly.accept_unclaimed(unclaimed)
+        while self.assembly:
+            work = self.assembly.take()
             if work.missing == 0:
                 self._store(work)
             elif embedded := work.embedded():

@@ -14,25 +14,28 @@ from typing import BinaryIO
 
 from pipeline.chunk import ChunkSettings, token_counter
 from pipeline.ingest.cut import cut_file, to_json
-from pipeline.ingest.frames import read_frame, write_frame
+from pipeline.read.frames import read_frame, write_frame
 
 
 def main() -> None:
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What a parser may print must not get between the frames.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin.buffer, results)
     # Not closed by the interpreter's end, which would complain of a run that no longer reads.
     os._exit(0)
 
 
 def serve(tasks: BinaryIO, results: BinaryIO) -> None:
-    """Answers until the stream of tasks ends, which raises EOFError."""
-    first = read_frame(tasks)
+    """Answers until the stream of tasks ends."""
+    frame = read_frame(tasks)
+    if frame is None:
+        return
+    first, _ = frame
     settings, counter = ChunkSettings(**first["settings"]), token_counter(first["vocabulary"])
-    while True:
-        path, known_hash = read_frame(tasks)
+    while (frame := read_frame(tasks)) is not None:
+        path, known_hash = frame[0]
         try:
             answer = to_json(cut_file(Path(path), known_hash, lambda: (settings, counter)))
         except Exception:  # noqa: BLE001 - the run cuts the file itself, and gets the same error where it can be raised

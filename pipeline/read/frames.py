@@ -1,4 +1,4 @@
-"""What the reading process and its worker say to each other: frames of JSON and bytes.
+"""What a process and the workers beside it say to each other: frames of JSON and bytes.
 
 In and out: a frame is two lengths of 8 bytes, big-endian, then so many bytes of JSON and so many of content. A parsed
 file travels as JSON; nothing that is received is executed.
@@ -17,7 +17,7 @@ from pipeline.types import Block
 HEADER = struct.Struct(">QQ")
 
 
-def write_frame(stream: IO[bytes], message: dict[str, Any], content: bytes = b"") -> None:
+def write_frame(stream: IO[bytes], message: Any, content: bytes = b"") -> None:
     body = json.dumps(message).encode()
     stream.write(HEADER.pack(len(body), len(content)) + body)
     if content:
@@ -25,7 +25,7 @@ def write_frame(stream: IO[bytes], message: dict[str, Any], content: bytes = b""
     stream.flush()
 
 
-def read_frame(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
+def read_frame(stream: IO[bytes]) -> tuple[Any, bytes] | None:
     """The next message and its content, or None where the other side has ended."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from typing import IO, Any
@@ -20,6 +19,7 @@ from typing import IO, Any
 from pipeline.errors import MissingExtra
 from pipeline.read.formats import Parsed, Unreadable
 from pipeline.read.frames import read_frame, unpacked, write_frame
+from pipeline.read.processes import start_process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Worker:
         if self._process is not None and self._process.poll() is not None:
             self._end(self._process)
         if self._process is None:
-            self._process = _start(self._limits.memory)
+            self._process = start_process("pipeline.read.worker", str(self._limits.memory), quiet=True)
             self._owner = os.getpid()
         return self._process
 
@@ -124,19 +124,6 @@ class Worker:
         if reply["kind"] == "memory":
             raise self._exhausted()
         raise ParserFailed(f"{reply['type']}: {reply['error']}")
-
-
-def _start(memory: int) -> subprocess.Popen[bytes]:
-    """A new worker, which imports what this process can import, and nothing from the working folder (-P)."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "pipeline.read.worker", str(memory)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,  # Ctrl-C is for this process, which ends the worker
-    )
 
 
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:

@@ -71,6 +71,8 @@ def test_worker_that_dies_is_replaced(worker: Worker) -> None:
     first = worker.process_id
     assert first is not None
     os.kill(first, signal.SIGKILL)
+    # Dead, though not waited for: a signal takes its time.
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
     assert wait_until_gone(first)
     assert worker.parse("email", MAIL).title == "Tides"
     assert worker.process_id != first

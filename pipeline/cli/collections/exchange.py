@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pipeline.cli.options import DEFAULT_COLLECTION, collection_option, shared_options
 from pipeline.cli.progress import wants_progress
-from pipeline.cli.reporting import notice, print_json
+from pipeline.cli.reporting import counted, notice, print_json
 from pipeline.config import Config
 from pipeline.errors import StorageError, UsageError
 from pipeline.exchange import (
@@ -144,18 +144,7 @@ def _bar(what: str, total: float | None = None) -> tqdm[NoReturn]:
 
 
 def _summary(report: ImportReport) -> str:
-    documents = report.documents
-    counts = [
-        f"{count} {word}"
-        for word, count in (
-            ("added", documents.added),
-            ("updated", documents.updated),
-            ("unchanged", documents.unchanged),
-            ("removed", documents.removed),
-        )
-        if count
-    ]
     return (
-        f"documents: {', '.join(counts) or 'none'}; passages: {report.passages} stored, {report.total} in all; "
+        f"documents: {counted(report.documents)}; passages: {report.passages} stored, {report.total} in all; "
         f"model {report.model} ({report.dimension}); {report.seconds:.1f} s"
     )
