@@ -134,8 +134,9 @@ def error_from_status(status: int, headers: Mapping[str, str], body: bytes, requ
         kind, hint = ServerError, "look at the server's log"
     elif status in (401, 403):
         hint = "check OLLAMA_API_KEY"
+    how = "ended with an error" if status == 200 else f"was answered with {status}"
     return kind(
-        f"{request} was answered with {status}: {text}",
+        f"{request} {how}: {text}",
         status=status,
         server_text=text,
         request=request,

@@ -164,6 +164,8 @@ def create(
     if system is not None:
         plan.fields["system"] = system
     with announce(config) as connection, TransferBars() as bars:
+        if not config.pull and plan.source:  # the server itself pulls what it lacks
+            connection.client.show(plan.source)
         connection.client.create_planned(
             name,
             plan,

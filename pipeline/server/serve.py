@@ -22,7 +22,7 @@ from pipeline.server.app import BODY_TOO_LARGE, App, refusal, takes_pieces
 from pipeline.server.exchange import Cancellation, Refusal, Reply, Request, Stream
 from pipeline.server.guard import Guard, allowed_origins
 from pipeline.server.incoming import Incoming
-from pipeline.server.pool import SHUTTING_DOWN
+from pipeline.server.pool import BUSY, SHUTTING_DOWN
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,6 +33,7 @@ Waiting = Callable[[int], None]
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
 _SPARE_THREADS = 32
+"""For requests that wait for no model, and those that a model works on."""
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK = 0.05
 _LAST_WORDS = 5.0
@@ -55,7 +56,7 @@ def serve(
     flight, if there are any. Does not close the app.
     Raises PipelineError when the address cannot be listened on.
     """
-    listener = _listen(host, port)
+    listener = listen(host, port)
     stop = _Stop(grace)
     in_main = threading.current_thread() is threading.main_thread()
     try:
@@ -68,7 +69,7 @@ def serve(
 @contextlib.contextmanager
 def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Generator[str]:
     """Serve in a thread, on a free port unless one is given; the value is the base URL."""
-    listener = _listen(host, port)
+    listener = listen(host, port)
     started: threading.Event = threading.Event()
     stop = _Stop(grace=5)
 
@@ -94,10 +95,15 @@ def base_url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises PipelineError when there can be none."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # Accepted sockets inherit it. asyncio sets it itself only where the protocol's number was given, and without
+        # it a reply's body waits 40 ms for the client to acknowledge its head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         hints = {
             errno.EADDRINUSE: "another server is running there: use it, or choose another port",
@@ -259,6 +265,9 @@ class _Adapter:
         body = b"" if upload else await self._body(receive, scope["path"], headers)
         if not isinstance(body, bytes):
             await _send_whole(send, body, {**extra, "connection": "close"})
+            return
+        if len(self._running) >= self._app.settings.max_queue + _SPARE_THREADS:
+            await _send_whole(send, refusal(scope["path"], 503, BUSY), {**extra, "connection": "close"})
             return
         request = Request(
             method=scope["method"],

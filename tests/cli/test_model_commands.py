@@ -138,6 +138,15 @@ def test_create_uploads_what_the_modelfile_names(run: Any, script: Script, tmp_p
     assert (list(body["files"]), body["parameters"], body["system"]) == (["weights.gguf"], {"num_ctx": 512}, "terse")
 
 
+def test_create_without_pulling(run: Any, script: Script) -> None:
+    """The server would fetch a model that it lacks: with --no-pull it is asked first, and then for nothing more."""
+    script.answers = [Answer(status=404, pieces=(lines({"error": "model 'base' not found"}),))]
+    done = run("models", "create", "mine", "--from", "base", "--no-pull", OLLAMA_HOST=script.url)
+    assert done.returncode == 1
+    assert "hint: pipeline models pull base" in done.stderr
+    assert [asked.path for asked in script.asked] == ["/api/show"]
+
+
 def test_push_reports_its_events(run: Any, script: Script) -> None:
     """An object a line with --json; an error of the registry is an error with status 1."""
     script.answers = [Answer(pieces=(lines({"status": "pushing", "digest": "d", "total": 2}, {"status": "success"}),))]
@@ -146,7 +155,7 @@ def test_push_reports_its_events(run: Any, script: Script) -> None:
     script.answers = [Answer(pieces=(lines({"error": "you are not authorized to push to this namespace"}),))]
     done = run("models", "push", "me/m", OLLAMA_HOST=script.url)
     assert done.returncode == 1
-    assert "not authorized" in done.stderr
+    assert "ended with an error: you are not authorized" in done.stderr
 
 
 def test_ps(run: Any, script: Script) -> None:

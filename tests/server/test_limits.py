@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -110,6 +111,28 @@ def test_more_clients_than_places(store: ModelStore) -> None:
             assert {reply.status_code for reply in replies} == {200, 503}
             assert {reply.json()["error"] for reply in replies if reply.status_code == 503} == {BUSY}
             assert client.post("/api/generate", json=body).json()["eval_count"] == 2
+
+
+def test_more_requests_than_threads(store: ModelStore) -> None:
+    """Beyond the queue and 32 more, a request is refused at once whatever it asks for; ends of others make room."""
+    half = f"POST /api/blobs/sha256:{'0' * 64} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf"
+    with App(store, ServerSettings(max_queue=0)) as app, run_in_thread(app) as url, contextlib.ExitStack() as held:
+        port = int(url.rsplit(":", 1)[1])
+        for _ in range(32):
+            held.enter_context(socket.create_connection(("127.0.0.1", port))).sendall(half.encode())
+        assert reply_with(503, f"{url}/api/tags").json() == {"error": BUSY}
+        held.close()
+        reply_with(200, f"{url}/api/tags")
+
+
+def reply_with(status: int, url: str) -> httpx.Response:
+    """The first reply that has the status; others until then, for half a minute."""
+    for _ in range(300):
+        reply = httpx.get(url)
+        if reply.status_code == status:
+            return reply
+        time.sleep(0.1)
+    raise AssertionError(f"still {reply.status_code}")
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.server import App, ModelStore, ServerSettings, run_in_thread, serve
+from pipeline.server.serve import listen
 from tests.server.conftest import CHAT, EMBED, MODELS, short_wait
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,14 @@ def test_port_in_use(app: App) -> None:
         with pytest.raises(PipelineError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
             serve(app, port=port)
     assert "another server is running there" in caught.value.hint
+
+
+def test_replies_are_sent_at_once() -> None:
+    """Without this option the body of each reply waits for the client's word that its head has come, 40 ms."""
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_body_limit(store: ModelStore) -> None:
