@@ -10,9 +10,9 @@ from pipeline.server import decode
 from pipeline.server.durations import expiry_text, moment_text
 from pipeline.server.exchange import Refusal, Reply, Request, json_reply, text_reply
 from pipeline.server.facts import ModelFacts, lists_of, model_facts
-from pipeline.server.models import StoredModel
 from pipeline.server.names import parse_name
 from pipeline.server.service import INVALID_NAME, Service, check_name
+from pipeline.server.stored_model import StoredModel
 from pipeline.server.templates.choice import go_template
 
 _NOT_FOUND = "model '{}' not found"

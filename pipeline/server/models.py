@@ -16,9 +16,8 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from pipeline.errors import EngineError, StorageUnwritable, UsageError
 from pipeline.server.gguf_header import read_header
 from pipeline.server.model_config import configuration
 from pipeline.server.names import ModelName, from_path, parse_name
+from pipeline.server.stored_model import StoredModel, details_of, from_file
 
 logger = logging.getLogger(__name__)
 
@@ -36,40 +36,7 @@ PARTIAL = "partial"
 """The folder of what is on its way into the store."""
 SCRATCH_PREFIX = "create-"
 MODEL_FILE_ENDING = ".gguf"
-SAMPLES, SAMPLE_BYTES = 256, 65536
 DIGEST = re.compile(r"sha256[:-][0-9a-fA-F]{64}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDetails:
-    """As `/api/tags` shows them."""
-
-    family: str
-    families: tuple[str, ...]
-    format: str
-    parameter_size: str
-    quantization_level: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredModel:
-    """`digest` is the SHA-256 of the manifest in hex, `size` the sum of its blobs in bytes.
-
-    `parent` is the name of the model or file it was made from, if it was.
-    """
-
-    name: str
-    digest: str
-    size: int
-    modified_at: datetime
-    model_path: Path
-    template: str | None
-    system: str | None
-    parameters: Mapping[str, Any]
-    license: str | None
-    details: ModelDetails
-    messages: tuple[Mapping[str, str], ...] = ()
-    parent: str = ""
 
 
 class ModelStore:
@@ -108,7 +75,7 @@ class ModelStore:
         """
         models: list[StoredModel] = []
         loads = [partial(self._load, name, path) for name, path in self._manifest_paths()]
-        loads += [partial(_from_file, Path(name)) for name in sorted(self._opened)]
+        loads += [partial(from_file, Path(name)) for name in sorted(self._opened)]
         for load in loads:
             try:
                 models.append(load())
@@ -120,7 +87,7 @@ class ModelStore:
         """The model called `name`, or None. Raises EngineError if it is there and broken."""
         if self.opens(name):
             self._opened.add(name)
-            return _from_file(Path(name))
+            return from_file(Path(name))
         try:
             wanted = parse_name(name)
         except UsageError:
@@ -321,7 +288,7 @@ class ModelStore:
                 system=texts["system"],
                 parameters=json.loads(texts["params"] or "{}"),
                 license="\n".join(licenses) or None,
-                details=_details(config),
+                details=details_of(config),
                 parent=str(layers["model"].get("from") or ""),
                 messages=tuple(
                     {"role": str(message["role"]), "content": str(message.get("content", ""))}
@@ -353,54 +320,6 @@ class ModelStore:
         path = self.manifests / name.path
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_atomic(path, content)
-
-
-def _from_file(path: Path) -> StoredModel:
-    try:
-        state = path.stat()
-        digest = _file_digest(path, state.st_size, state.st_mtime_ns)
-    except OSError as error:
-        raise EngineError(
-            f"model file {path} cannot be read: {error.strerror}", hint="correct --model or --chat-model"
-        ) from error
-    config = configuration(read_header(path), [])
-    return StoredModel(
-        name=str(path),
-        digest=digest,
-        size=state.st_size,
-        modified_at=datetime.fromtimestamp(state.st_mtime, UTC).astimezone(),
-        model_path=path,
-        template=None,
-        system=None,
-        parameters={},
-        license=None,
-        details=_details(config),
-    )
-
-
-@lru_cache(maxsize=32)
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    """SHA-256 of the size and of samples all over the file: another training changes all weights, and so the samples.
-
-    The whole of a large file would take seconds at each start.
-    """
-    del modified  # part of the cache key only
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for sample in range(SAMPLES):
-            file.seek(sample * max(0, size - SAMPLE_BYTES) // (SAMPLES - 1))
-            digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
-def _details(config: Mapping[str, Any]) -> ModelDetails:
-    return ModelDetails(
-        family=str(config.get("model_family") or ""),
-        families=tuple(config.get("model_families") or ()),
-        format=str(config.get("model_format") or "gguf"),
-        parameter_size=str(config.get("model_type") or ""),
-        quantization_level=str(config.get("file_type") or ""),
-    )
 
 
 def _manifest(config: Mapping[str, Any], layers: list[dict[str, Any]]) -> bytes:

@@ -18,8 +18,8 @@ from pipeline.errors import EngineError
 from pipeline.server.engine import Engine, EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal
 from pipeline.server.memory import available_memory, memory_text
-from pipeline.server.models import StoredModel
 from pipeline.server.settings import ServerSettings
+from pipeline.server.stored_model import StoredModel
 
 logger = logging.getLogger(__name__)
 

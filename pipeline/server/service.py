@@ -10,11 +10,12 @@ from pipeline.server.engine import EnginePlan, slots_of
 from pipeline.server.exchange import Cancellation, Refusal
 from pipeline.server.facts import ModelFacts, model_facts
 from pipeline.server.machine import usable_cores
-from pipeline.server.models import ModelStore, StoredModel
+from pipeline.server.models import ModelStore
 from pipeline.server.names import parse_name
 from pipeline.server.options import Options, resolve
 from pipeline.server.pool import EnginePool, Lease
 from pipeline.server.settings import ServerSettings
+from pipeline.server.stored_model import StoredModel
 from pipeline.server.templates.choice import go_template
 
 INVALID_NAME = "invalid model name"

@@ -25,8 +25,9 @@ from pathlib import Path
 from pipeline.errors import StorageUnwritable, UsageError, WeightsUnavailable
 from pipeline.server.catalogue import CATALOGUE, Weights, Wheel
 from pipeline.server.convert import BertFiles, convert_bert
-from pipeline.server.models import ModelStore, StoredModel
+from pipeline.server.models import ModelStore
 from pipeline.server.names import parse_name
+from pipeline.server.stored_model import StoredModel
 
 __all__ = ["CATALOGUE", "FetchProgress", "Weights", "fetch"]
 

@@ -11,9 +11,9 @@ import pytest
 from pipeline.errors import EngineError
 from pipeline.server.engine import Engine, EnginePlan
 from pipeline.server.exchange import Cancellation, Refusal, RequestCanceled
-from pipeline.server.models import ModelDetails, StoredModel
 from pipeline.server.pool import EnginePool, Lease
 from pipeline.server.settings import ServerSettings
+from pipeline.server.stored_model import ModelDetails, StoredModel
 
 
 class FakeEngine:
