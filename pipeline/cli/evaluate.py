@@ -1,16 +1,17 @@
-"""`pipeline eval`: retrieval quality on golden questions or a BEIR folder, settings side by side."""
+"""`pipeline eval`: quality of retrieval or of answers on golden questions or a BEIR folder, settings side by side."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.answer import choose_chat_model
+from pipeline.answer import USUAL_PASSAGES, choose_chat_model
+from pipeline.cli.evaluate_answers import measure_answers
 from pipeline.cli.options import collection_option, server_options, shared_options
 from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import notice, print_json, shown_path
@@ -32,14 +33,14 @@ from pipeline.evaluate import (
     run_modes,
     run_settings,
 )
-from pipeline.query import MODES
+from pipeline.query import MODES, Mode
 from pipeline.store import Snapshot
 
 COLUMNS = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
 DEFAULT_CHUNKER = "structure"
 
 
-@click.command("eval", short_help="Measure retrieval quality on golden questions or a BEIR folder.")
+@click.command("eval", short_help="Measure retrieval or answers on golden questions or a BEIR folder.")
 @click.argument("golden", type=click.Path(path_type=Path))
 @collection_option
 @click.option("--model", "models", multiple=True, metavar="NAME", help="Embedding model; several are compared.")
@@ -61,7 +62,20 @@ DEFAULT_CHUNKER = "structure"
 @click.option(
     "--draft", type=click.IntRange(min=1), metavar="N", help="Write N questions to GOLDEN, for you to review."
 )
-@click.option("--chat-model", metavar="NAME", help="Chat model that draws up questions.")
+@click.option("--answers", is_flag=True, help="Measure the answers of chat models rather than retrieval.")
+@click.option(
+    "--chat-model",
+    "chat_models",
+    multiple=True,
+    metavar="NAME",
+    help="Chat model for --answers, several are compared; or the one that draws up questions.",
+)
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), default=USUAL_PASSAGES, show_default=True, help="Passages for each answer."
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write every question and answer as HTML."
+)
 @server_options
 @shared_options
 def evaluate(
@@ -69,9 +83,13 @@ def evaluate(
     name: str,
     models: tuple[str, ...],
     chunkers: tuple[str, ...],
-    modes: tuple[str, ...],
+    modes: tuple[Mode, ...],
     plot: Path | None,
     draft: int | None,
+    answers: bool,
+    chat_models: tuple[str, ...],
+    k: int,
+    report: Path | None,
     config: Config,
     as_json: bool,
 ) -> int:
@@ -83,10 +101,27 @@ def evaluate(
 
     Golden questions are asked of collection -c, unless --model or --chunker ask for others: then, as for a BEIR
     folder, the documents are indexed into collections of their own below the home, which are kept.
+
+    With --answers chat models answer all questions from collection -c, and what they answer, cite and refuse is
+    measured. Their replies are kept below the home: what was asked before is not asked again.
     """
     started = time.perf_counter()
+    _require_sense(golden, models, chunkers, chat_models, plot, draft, report, answers=answers)
     if draft is not None:
-        return _draft(golden, name, draft, config, as_json=as_json)
+        chosen = replace(config, chat_model=chat_models[0]) if chat_models else config
+        return _draft(golden, name, draft, chosen, as_json=as_json)
+    if answers:
+        return measure_answers(
+            golden,
+            read_golden(golden),
+            name,
+            config,
+            chat_models=chat_models,
+            modes=modes or MODES[:1],
+            k=k,
+            report=report,
+            as_json=as_json,
+        )
     if plot is not None:
         require_plot(plot)
     task, runs = _run(golden, name, models, chunkers, modes or MODES[:1], config)
@@ -118,6 +153,33 @@ def evaluate(
             found = f"rank {result.document_rank}" if result.document_rank else "not found"
             click.echo(f"  {found}: {result.question.question} ({result.question.path})")
     return 0
+
+
+def _require_sense(
+    golden: Path,
+    models: Sequence[str],
+    chunkers: Sequence[str],
+    chat_models: Sequence[str],
+    plot: Path | None,
+    draft: int | None,
+    report: Path | None,
+    *,
+    answers: bool,
+) -> None:
+    """Raises UsageError for options that exclude each other."""
+    if not answers:
+        if report is not None:
+            raise UsageError("--report goes with --answers", hint="add --answers, or take --plot")
+        if len(chat_models) > 1 or (chat_models and draft is None):
+            raise UsageError("--chat-model goes with --answers, or one of them with --draft", hint="add --answers")
+        return
+    if draft is not None or plot is not None or models or chunkers:
+        raise UsageError(
+            "--answers cannot be combined with --draft, --plot, --model or --chunker",
+            hint="answers are measured on collection -c as it stands; index another one to compare",
+        )
+    if is_test_collection(golden):
+        raise UsageError(f"{golden} has no answers to compare with", hint="--answers takes a file of golden questions")
 
 
 def _run(

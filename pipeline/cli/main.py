@@ -37,7 +37,7 @@ SUMMARIES = {
     "generate": "Complete a prompt.",
     "embed": "Embed texts.",
     "serve": "Run the embedded Ollama-compatible server.",
-    "eval": "Measure retrieval quality on golden questions or a BEIR folder.",
+    "eval": "Measure retrieval or answers on golden questions or a BEIR folder.",
     "doctor": "Check what is set up and say what to do.",
 }
 

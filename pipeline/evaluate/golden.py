@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import UsageError
 from pipeline.evaluate.measures import DEPTH, judge, mean, recall
@@ -23,11 +23,15 @@ PASSAGE_RANKS = (1, 5, 10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenQuestion:
-    """`path` is relative to the folder of the golden file; `path` and `quote` are None where nothing answers."""
+    """`path` is relative to the folder of the golden file; `path` and `quote` are None where nothing answers.
+
+    `answer` holds the facts that an answer must state, each in the wordings that count as it; empty where not said.
+    """
 
     question: str
     path: str | None
     quote: str | None
+    answer: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +66,41 @@ def read_golden(path: Path) -> list[GoldenQuestion]:
             continue
         try:
             record = json.loads(line)
-            questions.append(GoldenQuestion(question=record["question"], path=record["path"], quote=record["quote"]))
+            questions.append(
+                GoldenQuestion(
+                    question=record["question"],
+                    path=record["path"],
+                    quote=record["quote"],
+                    answer=_facts(record.get("answer")),
+                )
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"{path}:{number}: not a golden question: {error}",
-                hint='each line is {"question": ..., "path": ..., "quote": ...}',
+                hint='each line is {"question": ..., "path": ..., "quote": ...}, and may have "answer": [fact, ...]',
             ) from error
     return questions
+
+
+def _facts(value: Any) -> tuple[tuple[str, ...], ...]:
+    """The facts of an `answer`: a text, or a list of facts, each a text or a list of wordings.
+
+    Raises TypeError for anything else.
+    """
+    facts: Any = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(facts, list):
+        raise TypeError("'answer' is no list of facts")
+    return tuple(_wordings(fact) for fact in cast("list[Any]", facts))
+
+
+def _wordings(fact: Any) -> tuple[str, ...]:
+    wordings: Any = [fact] if isinstance(fact, str) else fact
+    if not isinstance(wordings, list) or not wordings:
+        raise TypeError("a fact of 'answer' is neither a text nor a list of texts")
+    listed = cast("list[Any]", wordings)
+    if not all(isinstance(each, str) for each in listed):
+        raise TypeError("a fact of 'answer' is neither a text nor a list of texts")
+    return tuple(listed)
 
 
 def evaluate_golden(questions: Sequence[GoldenQuestion], root: Path, search: Search) -> GoldenReport:
