@@ -27,7 +27,7 @@ ORDER = (
     ("ingest", "reembed", "preview"),
     ("exchange",),
     ("query",),
-    ("answer",),
+    ("answer", "map"),
     ("connect",),
     ("collection", "conversation"),
     ("evaluate",),

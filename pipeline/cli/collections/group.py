@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pipeline.cli.collections.exchange import export, import_file
+from pipeline.cli.collections.map import map_command
 from pipeline.cli.collections.optimize import optimize
 from pipeline.cli.collections.re_embed import re_embed_command
 from pipeline.cli.collections.remove import remove
@@ -17,5 +18,15 @@ def collections() -> None:
     """Look after collections."""
 
 
-for command in (list_collections, show, verify, optimize, re_embed_command, export, import_file, remove):
+for command in (
+    list_collections,
+    show,
+    map_command,
+    verify,
+    optimize,
+    re_embed_command,
+    export,
+    import_file,
+    remove,
+):
     collections.add_command(command)
