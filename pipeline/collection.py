@@ -109,6 +109,7 @@ class Collection:
         chunker: str | Sequence[str] = (),
         chunk_tokens: int | None = None,
         allow_empty: bool = False,
+        strict: bool = False,
         progress: IndexProgress | None = None,
         report: IndexReport | None = None,
     ) -> IndexReport:
@@ -123,6 +124,7 @@ class Collection:
             chunker=[chunker] if isinstance(chunker, str) else chunker,
             chunk_tokens=chunk_tokens,
             allow_empty=allow_empty,
+            strict=strict,
             progress=progress,
             report=report,
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from pipeline.api import DEFAULT_ADDRESS, Client, OnPull, RetryPolicy
 from pipeline.config import EMBEDDED_HOST, Config
 from pipeline.errors import ApiError, EngineError, UsageError
+from pipeline.installed import install_command
 
 if TYPE_CHECKING:
     import httpx
@@ -104,7 +105,7 @@ def _connect_embedded(config: Config, on_pull: OnPull | None) -> Connection:
         asked = config.host == EMBEDDED_HOST
         raise EngineError(
             "the embedded server is not installed" + ("" if asked else f", and no Ollama answers on {DEFAULT_ADDRESS}"),
-            hint="pip install 'pipeline[embedded]', or start Ollama, or set OLLAMA_HOST",
+            hint=f"{install_command('embedded')}, or start Ollama, or set OLLAMA_HOST",
         )
     for path in config.model_files:
         if not Path(path).is_file():

@@ -34,6 +34,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.installed import install_command
+
 
 class PipelineError(Exception):
     """Root of every error this package raises on purpose.
@@ -200,7 +202,7 @@ class MissingExtra(EngineError):
     """A part that ships in an extra is not installed."""
 
     def __init__(self, what: str, *, extra: str) -> None:
-        super().__init__(f"{what} is not installed", hint=f"pip install 'pipeline[{extra}]'")
+        super().__init__(f"{what} is not installed", hint=install_command(extra))
         self.extra = extra
 
 

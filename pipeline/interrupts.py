@@ -1,4 +1,4 @@
-"""Ctrl-C at a safe moment: an interrupt that arrives inside the block is raised when the block has ended."""
+"""Ctrl-C and SIGTERM at a safe moment: a signal that arrives inside the block is raised when the block has ended."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ import signal
 import threading
 from collections.abc import Generator
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: the run ends as after Ctrl-C, and keeps as much."""
+
 
 class _Held:
     """What the main thread has been told inside a block."""
 
     inside = False
-    arrived = False
+    arrived: int | None = None
 
 
 _held = _Held()
@@ -20,23 +26,41 @@ _held = _Held()
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Generator[None]:
-    """Holds SIGINT back while the block runs. Does nothing outside the main thread, where none arrives.
+    """Holds SIGINT and SIGTERM back while the block runs. Does nothing outside the main thread, where none arrives.
 
-    Inside another such block it does nothing either: the outer one holds it back for longer.
+    Inside another such block it does nothing either: the outer one holds them back for longer.
     """
     if threading.current_thread() is not threading.main_thread() or _held.inside:
         yield
         return
-    previous = signal.signal(signal.SIGINT, _remember)
-    _held.inside, _held.arrived = True, False
+    previous = [signal.signal(number, _remember) for number in STOPPING]
+    _held.inside, _held.arrived = True, None
     try:
         yield
     finally:
         _held.inside = False
-        signal.signal(signal.SIGINT, previous)
-        if _held.arrived:
-            signal.raise_signal(signal.SIGINT)
+        for number, handler in zip(STOPPING, previous, strict=True):
+            signal.signal(number, handler)
+        if _held.arrived is not None:
+            signal.raise_signal(_held.arrived)
 
 
-def _remember(*_: object) -> None:
-    _held.arrived = True
+@contextlib.contextmanager
+def termination_raised() -> Generator[None]:
+    """Raises Terminated in the block when SIGTERM arrives. Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _remember(number: int, _: object) -> None:
+    _held.arrived = number
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated

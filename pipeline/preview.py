@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document, parse_chunker, stored_settings, token_counter
+from pipeline.chunk import ChunkSettings, TokenCounter, parse_chunker, stored_settings, token_counter
 from pipeline.embed import SPECIAL_TOKENS, Embedder
-from pipeline.errors import ReadError
-from pipeline.read import Found, Skipped, discover, read_document
-from pipeline.store import KnownDocuments, Snapshot
+from pipeline.ingest.cut import Unread, cut_file
+from pipeline.read import Found, Skipped, discover
+from pipeline.store import KnownDocument, KnownDocuments, Snapshot
 from pipeline.types import Chunk
 
 PROBED_CHUNKS = 16
@@ -95,11 +95,13 @@ class Previewer:
         chunker: Sequence[str] = (),
         chunk_tokens: int | None = None,
         snapshot: Snapshot | None = None,
+        strict: bool = False,
     ) -> None:
         choice = parse_chunker(*chunker, max_tokens=chunk_tokens)
         identity = embedder.identity
         self._embedder = embedder
         self._snapshot = snapshot
+        self._strict = strict
         self._counter: TokenCounter = token_counter(embedder.vocabulary())
         if snapshot is not None:
             snapshot.require_identity(identity)
@@ -117,7 +119,7 @@ class Previewer:
         known = KnownDocuments(self._snapshot)
         for item in discover(paths):
             if isinstance(item, Skipped):
-                if item.is_failure:
+                if item.is_failure or (item.is_suspect and (self._strict or known.see(str(item.path)))):
                     self.preview.failures.append((str(item.path), item.reason))
                 else:
                     self.preview.skipped[item.reason] += 1
@@ -127,7 +129,7 @@ class Previewer:
             if stored and stored.mtime_ns and (stored.mtime_ns, stored.size) == (item.mtime_ns, item.size):
                 self.preview.unchanged += 1
             else:
-                yield from self._chunks_of(item)
+                yield from self._chunks_of(item, stored)
 
     def estimate(self) -> Estimate:
         """How long the chunks seen so far would take to embed, from embedding a few of them now.
@@ -147,14 +149,19 @@ class Previewer:
             seconds=self.preview.tokens_to_embed / speed, probed=len(probe), tokens_per_second=round(speed, 1)
         )
 
-    def _chunks_of(self, found: Found) -> Iterator[ChunkPreview]:
+    def _chunks_of(self, found: Found, stored: KnownDocument | None) -> Iterator[ChunkPreview]:
         preview = self.preview
-        try:
-            document = read_document(found.path)
-            chunks = list(chunk_document(document, settings=preview.settings, counter=self._counter))
-        except ReadError as error:
-            preview.failures.append((str(found.path), error.message))
+        known_hash = stored.load().row.content_hash if stored else None
+        cut = cut_file(found.path, known_hash, lambda: (preview.settings, self._counter))
+        if isinstance(cut, Unread):
+            if cut.empty and not self._strict:
+                preview.skipped[cut.message] += 1
+                preview.files -= 1
+            else:
+                preview.failures.append((str(found.path), cut.message))
             return
+        preview.unchanged += cut.unchanged
+        document, chunks = cut.document, cut.chunks
         hashes = [chunk.content_hash for chunk in chunks]
         known = self._snapshot.vectors_of(hashes) if self._snapshot is not None else {}
         for chunk in chunks:

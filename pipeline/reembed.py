@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.chunk import embedded_text
 from pipeline.embed import Assembly, Awaited, Embedder, FailedChunk, Outcome
@@ -26,11 +26,10 @@ from pipeline.store import (
     SegmentBuilder,
     Snapshot,
     StoredDocument,
+    read_manifest,
+    remove_collection,
 )
 from pipeline.types import Chunk
-
-if TYPE_CHECKING:
-    pass
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 30.0
@@ -50,6 +49,35 @@ class ReEmbedReport:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnfinishedMove:
+    """A move that was cut short: the model it goes to, and how many of the collection's `of` chunks have a vector."""
+
+    model: str
+    dimension: int
+    chunks: int
+    of: int
+
+
+def unfinished_move(snapshot: Snapshot) -> UnfinishedMove | None:
+    """What an earlier `re_embed` of the collection has left to go on from, if anything. Raises CorruptCollection."""
+    staging = snapshot.layout.staging
+    if not staging.generations():
+        return None
+    manifest, of = read_manifest(staging), snapshot.manifest.live_rows
+    # Rows of documents that are not whole count too: their vectors are found again.
+    chunks = min(of, sum(segment.rows for segment in manifest.segments))
+    return UnfinishedMove(model=manifest.model.name, dimension=manifest.model.dimension, chunks=chunks, of=of)
+
+
+def drop_move(layout: Layout) -> None:
+    """Forgets an unfinished move, damaged or not. Raises UsageError where there is none, CollectionLocked."""
+    if not layout.staging.root.is_dir():
+        raise UsageError(f"collection {layout.name!r} is not being moved", hint="there is nothing to drop")
+    with CollectionWriter(layout):
+        remove_collection(layout.staging)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -228,6 +256,7 @@ def _chunk(row: DocumentRow, passage: dict[str, Any]) -> Chunk:
         embedded_text=embedded_text(row.title, heading_path, passage["text"], passage["content_hash"]),
         content_hash=passage["content_hash"],
         page=passage["page"],
+        end_page=passage.get("end_page"),
     )
 
 

@@ -87,7 +87,8 @@ class Chunk:
     """A contiguous span of a document: `document.text[start:end] == text`, in characters.
 
     `heading_path` names the sections it stands in, outermost first. `content_hash` covers exactly the string that
-    is embedded (see `embedded_text`), so equal hashes may share a vector.
+    is embedded (see `embedded_text`), so equal hashes may share a vector. `page` and `end_page` are the pages on which
+    it begins and ends, where the document has pages.
     """
 
     chunk_id: str
@@ -101,6 +102,7 @@ class Chunk:
     embedded_text: str
     content_hash: bytes
     page: int | None = None
+    end_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,7 @@ class Stage:
 class Hit:
     """A ranked passage. `rank` counts from 1; `score` is the score it is ranked by.
 
+    It begins on `page` and ends on `end_page`, where its document has pages.
     `collection` is where it was found; `duplicates` are the places (`path:line`) of passages that say the same and are
     not listed; `explain` says by stage how it came to its rank, where that was asked for.
     """
@@ -188,6 +191,7 @@ class Hit:
     collection: str = ""
     duplicates: tuple[str, ...] = ()
     explain: Mapping[str, Stage] | None = None
+    end_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,13 +204,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """Ties an answer to a passage: `quote` is the passage's sentence that supports it best."""
+    """Ties an answer to a passage: `quote` is the passage's sentence that supports it best.
+
+    `page` and `end_page` are those of the passage, where its document has pages.
+    """
 
     number: int
     path: str
     start_line: int
     end_line: int
     quote: str
+    page: int | None = None
+    end_page: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ PACKAGE = Path(pipeline.__file__).parent
 
 # Each part may import those before it, and itself.
 ORDER = (
-    ("version", "types", "errors", "interrupts"),
+    ("version", "types", "installed", "interrupts"),
+    ("errors",),
     ("config",),
     ("api",),
     ("server",),
@@ -24,7 +25,8 @@ ORDER = (
     ("store",),
     ("index", "lexical"),
     ("optimize",),
-    ("ingest", "reembed", "preview"),
+    ("ingest", "reembed"),
+    ("preview",),
     ("exchange",),
     ("query",),
     ("answer", "map"),

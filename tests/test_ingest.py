@@ -235,20 +235,26 @@ def test_folder_that_is_gone_takes_its_documents_when_asked(bench: Bench) -> Non
 
 
 def test_bad_files_are_reported_and_the_others_indexed(bench: Bench) -> None:
-    """Binary, empty and undecodable files are failures with a reason; the good ones are in."""
+    """A binary file is a failure with its reason; what is empty or a dead link is only counted, unless asked."""
     bench.write("good.md", "# Good\n\nfine")
     bench.write("empty.md", " \n")
     (bench.docs / "binary.md").write_bytes(b"\x00\x01\x02" * 100)
     (bench.docs / "dangling.md").symlink_to(bench.docs / "nowhere.md")
+    bench.write("__init__.py", "")
     bench.write("picture.xyz", "not a document")
     report = bench.index()
-    assert report.documents.added == 1
-    failures = {Path(failure.path).name: failure.error for failure in report.failures}
-    assert sorted(failures) == ["binary.md", "dangling.md", "empty.md"]
-    assert "empty" in failures["empty.md"]
-    assert "binary" in failures["binary.md"]
-    assert report.documents.failed == 3
-    assert sum(report.skipped.values()) == 1
+    assert (report.documents.added, report.documents.failed) == (1, 1)
+    assert [(Path(each.path).name, each.error) for each in report.failures] == [("binary.md", "is a binary file")]
+    assert report.skipped == {"empty": 2, "link that leads nowhere": 1, "unsupported format .xyz": 1}
+    report = bench.index(strict=True)
+    assert report.documents.failed == 4
+    assert {Path(each.path).name: each.error for each in report.failures} == {
+        "__init__.py": "empty",
+        "binary.md": "is a binary file",
+        "dangling.md": "link that leads nowhere",
+        "empty.md": "empty",
+    }
+    assert report.skipped == {"unsupported format .xyz": 1}
 
 
 def test_file_that_cannot_be_opened_keeps_its_passages(bench: Bench) -> None:
@@ -265,8 +271,8 @@ def test_file_that_cannot_be_opened_keeps_its_passages(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty"), (b"\0" * 1000, "binary"), (b"\xff\xfe\x00\xd8", "encoding"), (b"x" * (64 * 2**20 + 1), "larger")],
-    ids=["empty", "binary", "undecodable", "too large"],
+    [(b"\0" * 1000, "binary"), (b"\xff\xfe\x00\xd8", "encoding"), (b"x" * (64 * 2**20 + 1), "larger")],
+    ids=["binary", "undecodable", "too large"],
 )
 def test_file_that_was_read_and_is_no_document_loses_its_passages(bench: Bench, content: bytes, reason: str) -> None:
     """What the file no longer says is no longer found; the failure is reported, in the next run too."""
@@ -283,6 +289,19 @@ def test_file_that_was_read_and_is_no_document_loses_its_passages(bench: Bench, 
     report = bench.index()
     assert (report.documents.added, report.chunks.embedded) == (1, 0)
     assert sorted(bench.texts()) == ["a.md", "b.md"]
+
+
+def test_file_that_became_empty_is_removed(bench: Bench) -> None:
+    """Its passages are no longer found, which is no failure."""
+    path = bench.write("a.md", "# A\n\nalpha")
+    bench.write("b.md", "# B\n\nbeta")
+    bench.index()
+    path.write_bytes(b"")
+    report = bench.index()
+    assert (report.documents.removed, report.documents.failed, report.skipped) == (1, 0, {"empty": 1})
+    assert sorted(bench.texts()) == ["b.md"]
+    report = bench.index()
+    assert (report.documents.removed, report.documents.failed, report.skipped) == (0, 0, {"empty": 1})
 
 
 def test_missing_path_is_refused_before_anything_is_done(bench: Bench) -> None:

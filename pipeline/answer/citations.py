@@ -172,6 +172,8 @@ def quotation(number: int, hit: Hit, quote: str) -> Citation:
         start_line=first,
         end_line=min(first + quote.count("\n"), hit.end_line),
         quote=quote,
+        page=hit.page,
+        end_page=hit.end_page,
     )
 
 

@@ -108,4 +108,5 @@ def _record(document: Document, lines: LineIndex, start: int, end: int, path: Pa
         embedded_text=embedded,
         content_hash=content_hash,
         page=lines.page_at(start),
+        end_page=lines.page_at(end - 1),
     )

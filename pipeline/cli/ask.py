@@ -66,7 +66,9 @@ def ask(question: str, name: str, k: int, mode: Mode, where: str | None, config:
 def _print_sources(answer: Answer) -> None:
     click.echo()
     for citation in answer.citations:
-        where = click.style(place(citation.path, citation.start_line, citation.end_line), fg="cyan")
+        where = click.style(
+            place(citation.path, citation.start_line, citation.end_line, citation.page, citation.end_page), fg="cyan"
+        )
         click.echo(f"[{citation.number}] {where}\n    {' '.join(citation.quote.split())}")
     if not answer.answered and answer.hits:
         click.echo("The nearest passages:")

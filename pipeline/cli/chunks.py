@@ -79,6 +79,7 @@ def print_estimate(
     chunk_tokens: int | None,
     config: Config,
     *,
+    strict: bool,
     as_json: bool,
 ) -> int:
     """What `pipeline index --dry-run` says. Returns the exit status."""
@@ -89,7 +90,9 @@ def print_estimate(
             snapshot = None
         if snapshot is not None and config.model is not None:
             snapshot.require_model(config.model)
-        previewer = Previewer(collection.embedder, chunker=chunker, chunk_tokens=chunk_tokens, snapshot=snapshot)
+        previewer = Previewer(
+            collection.embedder, chunker=chunker, chunk_tokens=chunk_tokens, snapshot=snapshot, strict=strict
+        )
         for _ in previewer.chunks(paths):
             pass
         preview, estimate = previewer.preview, previewer.estimate()

@@ -17,6 +17,7 @@ from pipeline.cli.reporting import print_json
 from pipeline.config import Config
 from pipeline.connect import connect
 from pipeline.errors import PipelineError
+from pipeline.installed import install_command
 from pipeline.store import collection_names, require_collection
 from pipeline.version import VERSION
 
@@ -80,7 +81,7 @@ def _engine() -> Finding:
             check="engine",
             verdict="warning",
             detail="the embedded server is not installed; only an Ollama that runs already can be used",
-            fix="pip install 'pipeline[embedded]'",
+            fix=install_command("embedded"),
         )
     return Finding(check="engine", verdict="ok", detail=f"xllamacpp {version('xllamacpp')}")
 

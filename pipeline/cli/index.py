@@ -21,6 +21,7 @@ from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.errors import PipelineError, StorageError
 from pipeline.ingest import IndexReport
+from pipeline.interrupts import termination_raised
 
 
 @click.command(short_help="Bring a collection up to date with files and folders.")
@@ -33,6 +34,7 @@ from pipeline.ingest import IndexReport
     "--dry-run", is_flag=True, help="Index nothing: say how much there is to do, and about how long it takes."
 )
 @click.option("--allow-empty", is_flag=True, help="Remove what is gone even where no document, or no path, is left.")
+@click.option("--strict", is_flag=True, help="Count empty files and links that lead nowhere as failures.")
 @server_options
 @shared_options
 def index(
@@ -42,6 +44,7 @@ def index(
     chunk_tokens: int | None,
     dry_run: bool,
     allow_empty: bool,
+    strict: bool,
     config: Config,
     as_json: bool,
 ) -> int:
@@ -50,18 +53,19 @@ def index(
     Reads Markdown, plain text, HTML, reStructuredText, LaTeX, Python, source code, CSV, JSON, Jupyter notebooks, EPUB,
     e-mail, PDF, Word, PowerPoint and Excel (the last four with the extra "documents"). Hidden files, archives that are
     not named, and what .gitignore or .pipelineignore name are left out. Unchanged files are not read again. Ends with
-    status 1 if any document failed.
+    status 1 if any document failed; empty files and links that lead nowhere are only counted, unless --strict.
     """
     if dry_run:
-        return print_estimate(paths, name, chunker, chunk_tokens, config, as_json=as_json)
+        return print_estimate(paths, name, chunker, chunk_tokens, config, strict=strict, as_json=as_json)
     report = IndexReport(collection=name)
-    with open_for_command(name, config) as collection, IndexBars() as bars:
+    with termination_raised(), open_for_command(name, config) as collection, IndexBars() as bars:
         try:
             collection.index(
                 *paths,
                 chunker=chunker,
                 chunk_tokens=chunk_tokens,
                 allow_empty=allow_empty,
+                strict=strict,
                 progress=bars,
                 report=report,
             )

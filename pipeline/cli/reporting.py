@@ -1,6 +1,7 @@
 """How the command line speaks: results on stdout, notices and progress on stderr, errors with a hint and a status.
 
-In: a click command, or values to print. Out: exit statuses: 0 done, 1 done in part or failed, 2 usage, 130 Ctrl-C.
+In: a click command, or values to print. Out: exit statuses: 0 done, 1 done in part or failed, 2 usage, 130 Ctrl-C,
+143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,18 +18,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.interrupts import Terminated
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 DEBUG = "PIPELINE_DEBUG"
+
+_held: list[str] = []
+"""Notices that are only of interest if the command fails."""
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Runs `command` and returns the exit status; a user's mistake never shows a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in given
+    _held.clear()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             # The caller closed it: what is written goes nowhere.
@@ -37,6 +43,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         status = command.main(given, prog_name="pipeline", standalone_mode=False)
         sys.stdout.flush()
     except PipelineError as error:
+        _say_held(as_json=as_json)
         report_error(error.type_name, error.message, error.hint, as_json=as_json)
         return error.exit_status
     except click.exceptions.NoArgsIsHelpError as error:
@@ -45,9 +52,12 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         report_error("UsageError", error.format_message(), _help_of(error), as_json=as_json)
         return 2
-    except (KeyboardInterrupt, click.Abort):
-        report_error("Interrupted", "interrupted", "what was committed is kept; run it again to go on", as_json=as_json)
-        return INTERRUPTED
+    except (KeyboardInterrupt, click.Abort) as error:
+        # The command line library turns the first into the second.
+        status = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED
+        how = "terminated" if status == TERMINATED else "interrupted"
+        report_error("Interrupted", how, "what was committed is kept; run it again to go on", as_json=as_json)
+        return status
     except BrokenPipeError:
         _abandon_stdout()
         return 0
@@ -108,6 +118,17 @@ def notice(text: str) -> None:
     click.secho(text, fg="yellow", err=True)
 
 
+def notice_if_it_fails(text: str) -> None:
+    """One line on stderr before the error, if the command ends with one."""
+    _held.append(text)
+
+
+def _say_held(*, as_json: bool) -> None:
+    if not as_json:
+        for text in _held:
+            notice(text)
+
+
 def shown_path(path: str) -> str:
     """`path` relative to the working folder where it lies below it, else as it is."""
     try:
@@ -116,10 +137,11 @@ def shown_path(path: str) -> str:
         return path
 
 
-def place(path: str, start_line: int, end_line: int, page: int | None = None) -> str:
-    """`notes/keys.md:12-18`, as editors and terminals make it clickable."""
+def place(path: str, start_line: int, end_line: int, page: int | None = None, end_page: int | None = None) -> str:
+    """`notes/keys.md:12-18`, as editors and terminals make it clickable; the pages after it where there are any."""
     lines = f"{start_line}-{end_line}" if end_line > start_line else str(start_line)
-    return f"{shown_path(path)}:{lines}" + (f" (page {page})" if page else "")
+    pages = f"pages {page}-{end_page}" if page and end_page and end_page > page else f"page {page}"
+    return f"{shown_path(path)}:{lines}" + (f" ({pages})" if page else "")
 
 
 def counted(counts: DataclassInstance) -> str:

@@ -112,7 +112,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 def print_hit(hit: Hit, *, full: bool = False, query: str = "", name_collection: bool = False) -> None:
     """Rank, score and place in one line, then the passage; on a terminal the words of `query` stand out in it."""
-    where = click.style(place(hit.path, hit.start_line, hit.end_line, hit.page), fg="cyan")
+    where = click.style(place(hit.path, hit.start_line, hit.end_line, hit.page, hit.end_page), fg="cyan")
     heading = click.style(f"  {hit.heading}", dim=True) if hit.heading else ""
     collection = f"  [{hit.collection}]" if name_collection else ""
     click.echo(f"{hit.rank:>2}. {hit.score:.3f}  {where}{heading}{collection}")

@@ -69,8 +69,7 @@ def cached_collection(
     kept = replace(config, home=home, models=config.models_folder, model=model)
     with Collection(name, kept, connector=connector) as collection:
         report = collection.index(documents, chunker=chunker, progress=progress)
-        failures = [failure for failure in report.failures if not failure.error.endswith("the document is empty")]
-        if failures:
+        if failures := report.failures:
             raise PipelineError(
                 f"{len(failures)} documents could not be indexed, the first: {failures[0].path}: {failures[0].error}",
                 hint="see what is wrong with them; figures without them would mislead",

@@ -35,7 +35,7 @@ FACTS_VERSION = 1
 MOST_FACTS_BYTES = 2**20
 
 OF_DOCUMENT = ("document_id", "title", "format", "size", "mtime_ns", "document_hash", "metadata")
-OF_PASSAGE = ("chunk_id", "start", "end", "start_line", "end_line", "page", "heading_path", "content_hash")
+OF_PASSAGE = ("chunk_id", "start", "end", "start_line", "end_line", "page", "end_page", "heading_path", "content_hash")
 ONLY_WITH_FACTS = frozenset({"size", "mtime_ns", "document_hash", "content_hash"})
 """Columns that mean what they say only in a file that `export` wrote; another program's may mean anything."""
 

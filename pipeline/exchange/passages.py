@@ -193,7 +193,7 @@ class _Reader:
         first_line = self._count(number, columns, "start_line", 1, INT32, line)
         content_hash = self._content_hash(number, columns, text)
         place = f"{group.document_id}:{start}:{len(group.chunks)}:".encode()
-        page = columns.get("page")
+        page, end_page = columns.get("page"), columns.get("end_page")
         return Chunk(
             chunk_id=self._read(number, columns, "chunk_id", str, "") or _digest(place + content_hash, 8).hex(),
             document_id=group.document_id,
@@ -206,6 +206,7 @@ class _Reader:
             embedded_text=text,
             content_hash=content_hash,
             page=None if page is None else self._count(number, columns, "page", 0, INT32, 0),
+            end_page=None if end_page is None else self._count(number, columns, "end_page", page or 0, INT32, 0),
         )
 
     def _content_hash(self, number: int, columns: Mapping[str, Any], text: str) -> bytes:

@@ -123,6 +123,7 @@ def _schema(facts: Facts) -> pa.Schema:
             ("start_line", pa.int32()),
             ("end_line", pa.int32()),
             ("page", pa.int32()),
+            ("end_page", pa.int32()),
             ("heading_path", pa.list_(pa.string())),
             ("text", pa.string()),
             ("content_hash", pa.string()),

@@ -7,7 +7,7 @@ come from another process, the document goes without its text, and `to_json` and
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document
 from pipeline.errors import MissingExtra, ReadError
 from pipeline.read import read_document
 from pipeline.types import Chunk, Document
+
+EMPTY = "empty"
+"""How an empty file is counted among what is skipped."""
 
 Prepared = Callable[[], tuple[ChunkSettings, TokenCounter]]
 
@@ -25,16 +28,19 @@ class Cut:
 
     document: Document
     chunks: tuple[Chunk, ...]
-    blank: bool = False
     unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unread:
-    """Why a file is no document. `out_of_reach`: it could not be opened, or what reads it is not installed."""
+    """Why a file is no document. `out_of_reach`: it could not be opened, or what reads it is not installed.
+
+    `empty`: there is no text in it, which is no fault.
+    """
 
     message: str
-    out_of_reach: bool
+    out_of_reach: bool = False
+    empty: bool = False
 
 
 def cut_file(path: Path, known_hash: str | None, prepared: Prepared) -> Cut | Unread:
@@ -45,25 +51,24 @@ def cut_file(path: Path, known_hash: str | None, prepared: Prepared) -> Cut | Un
         return Unread(message=error.message, out_of_reach=isinstance(error.__cause__, (OSError, MissingExtra)))
 
 
-def _cut(path: Path, known_hash: str | None, prepared: Prepared) -> Cut:
+def _cut(path: Path, known_hash: str | None, prepared: Prepared) -> Cut | Unread:
     document = read_document(path)
     bare = replace(document, text="", blocks=(), source_lines=(), pages=())
     if document.content_hash == known_hash:
         return Cut(document=bare, chunks=(), unchanged=True)
-    blank = not document.text.strip()
-    if blank and document.format != "python":
-        raise ReadError("the document is empty", path=path, hint="write something in it, or remove it")
+    if not document.text.strip():
+        return Unread(message=EMPTY, empty=True)
     settings, counter = prepared()
-    return Cut(document=bare, chunks=tuple(chunk_document(document, settings=settings, counter=counter)), blank=blank)
+    return Cut(document=bare, chunks=tuple(chunk_document(document, settings=settings, counter=counter)))
 
 
 def to_json(result: Cut | Unread) -> dict[str, Any]:
     if isinstance(result, Unread):
-        return {"message": result.message, "out_of_reach": result.out_of_reach}
+        return asdict(result)
     document = {name: getattr(result.document, name) for name in DOCUMENT_FIELDS}
     chunks = [_chunk_to_json(chunk) for chunk in result.chunks]
     document["metadata"] = dict(result.document.metadata)
-    return {"document": document, "chunks": chunks, "blank": result.blank, "unchanged": result.unchanged}
+    return {"document": document, "chunks": chunks, "unchanged": result.unchanged}
 
 
 def from_json(content: dict[str, Any]) -> Cut | Unread:
@@ -73,7 +78,6 @@ def from_json(content: dict[str, Any]) -> Cut | Unread:
     return Cut(
         document=Document(text="", blocks=(), **document),
         chunks=tuple([_chunk_from_json(values) for values in content["chunks"]]),
-        blank=content["blank"],
         unchanged=content["unchanged"],
     )
 

@@ -82,13 +82,15 @@ def index_paths(
     chunker: Sequence[str] = (),
     chunk_tokens: int | None = None,
     allow_empty: bool = False,
+    strict: bool = False,
     progress: IndexProgress | None = None,
     report: IndexReport | None = None,
 ) -> IndexReport:
     """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
 
     Documents of the collection that lie outside `paths` are left alone; with `allow_empty` a path may be gone, and its
-    documents go with it. `chunker` is as `pipeline.chunk.parse_chunker` takes it.
+    documents go with it. `strict` counts empty files and links that lead nowhere as failures. `chunker` is as
+    `pipeline.chunk.parse_chunker` takes it.
     `report` may be given to see how far a run came that ends with an error.
 
     Raises:
@@ -111,7 +113,7 @@ def index_paths(
         )
     with CollectionWriter(layout) as writer:
         choice = parse_chunker(*chunker, max_tokens=chunk_tokens)
-        run = _Run(writer, embedder, paths, present, chunker=choice, progress=progress, report=report)
+        run = _Run(writer, embedder, paths, present, chunker=choice, strict=strict, progress=progress, report=report)
         try:
             run.execute()
             if writer.snapshot is not None:
@@ -127,7 +129,7 @@ def _count(paths: Sequence[Path]) -> tuple[int, str]:
     for item in discover(paths):
         if isinstance(item, Found):
             found += 1
-        elif item.is_failure and not failure:
+        elif (item.is_failure or item.is_suspect) and not failure:
             failure = f": {item.path}: {item.reason}"
     return found, failure
 
@@ -141,6 +143,7 @@ class _Run:
         present: Sequence[Path],
         *,
         chunker: ChunkerChoice,
+        strict: bool,
         progress: IndexProgress,
         report: IndexReport,
     ) -> None:
@@ -149,6 +152,7 @@ class _Run:
         self.paths = paths
         self.present = present
         self.chunker = chunker
+        self.strict = strict
         self.progress = progress
         self.report = report
         self.known = KnownDocuments(writer.snapshot)
@@ -230,7 +234,11 @@ class _Run:
 
     def _give_up(self, task: Task, unread: Unread) -> None:
         path = str(task.found.path)
-        self._fail(path, unread.message)
+        if unread.empty and not self.strict:
+            self.skipped[unread.message] += 1
+            self.report.documents.removed += task.stored is not None
+        else:
+            self._fail(path, unread.message)
         if unread.out_of_reach:
             self.unreadable.append(path)
         elif task.stored is not None:
@@ -245,8 +253,6 @@ class _Run:
             if mtime_ns:
                 self.touched[document.path] = (found.size, mtime_ns)
             return None
-        if cut.blank:
-            self.skipped["empty module"] += 1
         vectors = self._known_vectors([chunk.content_hash for chunk in cut.chunks])
         missing = sum(vector is None for vector in vectors)
         self.report.chunks.reused += len(cut.chunks) - missing
@@ -422,11 +428,13 @@ class _Run:
             self.report.chunks.total = manifest.live_rows
 
     def _skip(self, item: Skipped) -> None:
-        if not item.is_failure:
-            self.skipped[item.reason] += 1
-            return
         path = str(item.path)
-        self._fail(path, item.reason)
+        if item.is_failure or (item.is_suspect and (self.strict or self.known.see(path))):
+            self._fail(path, item.reason)
+        else:
+            self.skipped[item.reason] += 1
+        if not (item.is_failure or item.is_suspect):
+            return
         if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises where it may not look
             self.unreadable.append(path)
         elif known := self.known.see(path):

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ from pipeline.query.where import (
     point_at,
     time_span,
 )
+from pipeline.read.formats import FORMATS
+from pipeline.read.metadata import SYNONYMS
 from pipeline.store import Segment, Snapshot
 
 if TYPE_CHECKING:
@@ -72,21 +75,48 @@ def masks_where(snapshots: Sequence[Snapshot], expression: str) -> list[list[NDA
     Raises UsageError: the expression cannot be understood, or names a field that no document has.
     """
     condition = parse_where(expression)
-    keys: set[str] = set()
-    masks = [[_mask(snapshot, segment, condition, keys) for segment in snapshot.segments] for snapshot in snapshots]
-    for name, at in _named(condition) if snapshots else ():
-        if name not in FIELDS and name not in keys:
-            known = [*FIELDS, *sorted(keys - set(FIELDS))][: SHOWN_KEYS + len(FIELDS)]
-            raise point_at(expression, at, f"no document has {name!r}", f"there are: {', '.join(known)}")
+    keys, formats = set[str](), set[str]()
+    masks = [
+        [_mask(snapshot, segment, condition, keys, formats) for segment in snapshot.segments] for snapshot in snapshots
+    ]
+    for part in _leaves(condition) if snapshots else ():
+        _require_field(expression, part, keys)
+        if isinstance(part, Comparison) and part.field in ("format", "type"):
+            _require_format(expression, part, formats)
     return masks
 
 
-def _mask(snapshot: Snapshot, segment: Segment, condition: Condition, keys: set[str]) -> NDArray[np.bool_]:
+def _require_field(expression: str, part: Comparison | Exists, keys: set[str]) -> None:
+    """Raises UsageError for a field that no document has."""
+    if part.field in FIELDS or part.field in keys:
+        return
+    if key := SYNONYMS.get(part.field):
+        hint = f"readers keep {part.field!r} under the key {key!r}; see docs/formats.md"
+    else:
+        known = [*FIELDS, *sorted(keys - set(FIELDS))][: SHOWN_KEYS + len(FIELDS)]
+        hint = f"there are: {', '.join(known)}"
+    raise point_at(expression, part.at, f"no document has {part.field!r}", hint)
+
+
+def _require_format(expression: str, part: Comparison, formats: set[str]) -> None:
+    """Raises UsageError for a format that neither a reader nor a document here has: nothing could ever meet it."""
+    known = {*FORMATS, *formats}
+    if "~" in part.operator or part.value.casefold() in known:
+        return
+    near = get_close_matches(part.value.casefold(), sorted(known), n=1)
+    hint = (f"did you mean {near[0]}? " if near else "") + f"there are: {', '.join(sorted(known))}"
+    raise point_at(expression, part.value_at, f"there is no format {part.value!r}", hint)
+
+
+def _mask(
+    snapshot: Snapshot, segment: Segment, condition: Condition, keys: set[str], formats: set[str]
+) -> NDArray[np.bool_]:
     import numpy as np  # noqa: PLC0415 - heavy
 
     mask = np.zeros(segment.record.rows, np.bool_)
     for facts, first, rows in _documents(snapshot, segment):
         keys.update(facts.metadata)
+        formats.add(facts.format.casefold())
         if _meets(facts, condition):
             mask[first : first + rows] = True
     return mask
@@ -110,15 +140,15 @@ def _documents(snapshot: Snapshot, segment: Segment) -> Iterator[tuple[_Facts, i
             yield facts, first, rows
 
 
-def _named(condition: Condition) -> Iterator[tuple[str, int]]:
+def _leaves(condition: Condition) -> Iterator[Comparison | Exists]:
     match condition:
         case Comparison() | Exists():
-            yield condition.field, condition.at
+            yield condition
         case Not():
-            yield from _named(condition.part)
+            yield from _leaves(condition.part)
         case Every() | Some():
             for part in condition.parts:
-                yield from _named(part)
+                yield from _leaves(part)
 
 
 def _meets(facts: _Facts, condition: Condition) -> bool:

@@ -31,6 +31,7 @@ def _hit(group: Group, rank: int, scope: Scope, words: str, options: SearchOptio
         start_line=parts[0]["start_line"],
         end_line=max(part["end_line"] for part in parts),
         page=parts[0]["page"],
+        end_page=parts[-1].get("end_page"),
         heading=HEADING_SEPARATOR.join(passage["heading_path"]),
         text=_joined_text(parts),
         document_id=passage["document_id"],

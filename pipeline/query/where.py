@@ -47,12 +47,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """`field operator value`. `at` is where the field stands in the expression."""
+    """`field operator value`. `at` is where the field stands in the expression, `value_at` where the value does."""
 
     field: str
     operator: Operator
     value: str
     at: int
+    value_at: int = 0
     number: float | None = None
     span: Span | None = None
 
@@ -213,6 +214,7 @@ class _Parser:
             operator=operator,  # type: ignore[arg-type]  # the tokens are those of Operator
             value=value.text,
             at=name.start,
+            value_at=value.start,
             number=number,
             span=span,
         )

@@ -17,6 +17,7 @@ from pipeline.read.formats import format_of, is_archive, limit_of
 from pipeline.read.ignore import IGNORE_FILES, IgnoreFile, ignore_files_above, is_ignored, read_ignore_files
 
 LONGEST_SHOWN_LINE = 60
+DEAD_LINK = "link that leads nowhere"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +33,14 @@ class Found:
 class Skipped:
     """Something passed over. `is_failure` is true where a user would expect it to be indexed.
 
+    `is_suspect`: there is nothing to index, which may be meant so or not; a failure for those who ask to be strict.
     Bytes of `path` that are not UTF-8 are spelled out (`caf\\xe9.txt`), so that it can be printed anywhere.
     """
 
     path: Path
     reason: str
     is_failure: bool = False
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +187,9 @@ def _skipped(path: Path, reason: str, *, is_failure: bool = False) -> Skipped:
 
 
 def _unreadable(path: Path, entry: Path | os.DirEntry[str], error: OSError) -> Skipped:
-    gone = isinstance(error, (FileNotFoundError, NotADirectoryError)) and entry.is_symlink()
-    reason = "a link that leads nowhere" if gone else f"cannot be read: {error.strerror}"
-    return _skipped(path, reason, is_failure=True)
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) and entry.is_symlink():
+        return Skipped(path=printable(path), reason=DEAD_LINK, is_suspect=True)
+    return _skipped(path, f"cannot be read: {error.strerror}", is_failure=True)
 
 
 def _not_utf8(path: Path) -> Skipped:

@@ -3,9 +3,10 @@
 from pipeline.store.builder import SegmentBuilder
 from pipeline.store.known import KnownDocument, KnownDocuments
 from pipeline.store.layout import Layout
+from pipeline.store.manifest import read_manifest
 from pipeline.store.merge import plan_merges
 from pipeline.store.passing import PassingVectors
-from pipeline.store.remove import remove_collection
+from pipeline.store.remove import remove_collection, require_folder
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
 from pipeline.store.verify import Problem, Verification, verify_collection
@@ -27,7 +28,9 @@ __all__ = [
     "Verification",
     "collection_names",
     "plan_merges",
+    "read_manifest",
     "remove_collection",
     "require_collection",
+    "require_folder",
     "verify_collection",
 ]

@@ -126,6 +126,7 @@ class SegmentBuilder:
                 "start_line": pa.array([chunk.start_line for _, chunk in self._chunks], pa.int32()),
                 "end_line": pa.array([chunk.end_line for _, chunk in self._chunks], pa.int32()),
                 "page": pa.array([chunk.page for _, chunk in self._chunks], pa.int32()),
+                "end_page": pa.array([chunk.end_page for _, chunk in self._chunks], pa.int32()),
                 "heading_path": pa.array(
                     [list(chunk.heading_path) for _, chunk in self._chunks], pa.list_(pa.string())
                 ),

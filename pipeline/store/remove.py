@@ -21,12 +21,17 @@ def remove_content(layout: Layout) -> None:
             path.unlink()
 
 
-def remove_collection(layout: Layout) -> None:
-    """Raises CollectionNotFound, CollectionLocked or StorageUnwritable."""
+def require_folder(layout: Layout) -> None:
+    """Raises CollectionNotFound where there is nothing of the collection, not even a damaged one."""
     if not layout.root.is_dir():
         raise CollectionNotFound(
             f"there is no collection {layout.name!r}", hint="see what there is: pipeline collections list"
         )
+
+
+def remove_collection(layout: Layout) -> None:
+    """Raises CollectionNotFound, CollectionLocked or StorageUnwritable."""
+    require_folder(layout)
     lock = WriterLock(layout.lock)
     try:
         with writing(layout.root):

@@ -306,10 +306,11 @@ def test_golden_questions(run: Run, docs: Path) -> None:
     assert report["runs"][0]["passage"]["recall@1"] == 1.0
 
 
-def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path) -> None:
-    """Ctrl-C ends with status 130 within a moment, what was embedded is kept, and the next run goes on."""
-    for number in range(60):
-        (docs / f"{number:02}.txt").write_text(f"Document {number} speaks of subject {number}.")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path, number: signal.Signals, status: int) -> None:
+    """Ctrl-C and SIGTERM end a run within a moment, what was embedded is kept, and the next run goes on."""
+    for subject in range(60):
+        (docs / f"{subject:02}.txt").write_text(f"Document {subject} speaks of subject {subject}.")
     behaviour = Behaviour(delay=0.2)
     with embed_server(behaviour) as url:
         environment = {**os.environ, "OLLAMA_HOST": url}
@@ -317,9 +318,9 @@ def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path) -> None:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
         while len(behaviour.texts) < 20:
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=10)
-        assert process.returncode == 130
+        assert process.returncode == status
         assert json.loads(out)["error"]["type"] == "Interrupted"
         assert "Traceback" not in err
         behaviour.delay = 0
@@ -387,8 +388,9 @@ def test_collection_is_removed(run: Run, docs: Path, tmp_path: Path) -> None:
     assert [row["collection"] for row in run("collections", "list", "--json").json["collections"]] == ["two"]
     assert not (tmp_path / "home/collections/one").exists()
     assert docs.is_dir()
-    missing = run("collections", "remove", "one", "--yes")
-    assert (missing.status, "no collection 'one'" in missing.err) == (1, True)
+    for options in ((), ("--yes",)):
+        missing = run("collections", "remove", "one", *options)
+        assert (missing.status, "no collection 'one'" in missing.err) == (1, True)
 
 
 @pytest.mark.parametrize("host", ["http://[zz]", "a b", "http://x:1/\n"])
@@ -433,6 +435,20 @@ def test_chunks_are_shown_before_anything_is_embedded(run: Run, docs: Path, tmp_
     assert plain.status == 0
     assert "2 files; 2 chunks" in plain.out
     assert not (tmp_path / "home" / "collections").exists()
+
+
+def test_preview_counts_as_indexing_does(run: Run, docs: Path) -> None:
+    """Empty files and dead links are counted alike by chunks, a dry run and a run, and fail only where asked."""
+    (docs / "empty.md").write_text(" \n")
+    (docs / "__init__.py").touch()
+    (docs / "gone.md").symlink_to("nowhere")
+    skipped = {"empty": 2, "link that leads nowhere": 1}
+    for command in (("chunks", docs), ("index", docs, "--dry-run"), ("index", docs)):
+        done = run(*command, "--json")
+        assert (done.status, done.json["skipped"], done.json["failures"]) == (0, skipped, [])
+    for command in (("index", docs, "--strict", "--dry-run"), ("index", docs, "--strict")):
+        done = run(*command, "--json")
+        assert (done.status, len(done.json["failures"]), done.json["skipped"]) == (1, 3, {})
 
 
 def test_dry_run_counts_and_measures_and_stores_nothing(run: Run, docs: Path, tmp_path: Path) -> None:

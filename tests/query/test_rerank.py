@@ -12,6 +12,7 @@ from pipeline.api import Client
 from pipeline.api.replies import Logprob, TokenLogprob
 from pipeline.collection import Collection
 from pipeline.errors import EngineError, MissingExtra, ServerTimeout, UsageError
+from pipeline.installed import install_command
 from pipeline.query import SearchOptions
 from pipeline.query.candidates import Candidate
 from pipeline.query.judges import chat_judge, cross_encoder_judge, probability_of_yes
@@ -134,7 +135,7 @@ def test_a_cross_encoder_needs_its_extra(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match="onnxruntime") as caught:
         cross_encoder_judge(tmp_path)
-    assert caught.value.hint == "pip install 'pipeline[rerank]'"
+    assert caught.value.hint == install_command("rerank")
 
 
 @pytest.fixture

@@ -128,6 +128,8 @@ def test_conditions_select_documents(snapshot: Snapshot, expression: str, expect
         ("formt = md", 0, "no document has 'formt'"),
         ("path = a and has colour", 17, "no document has 'colour'"),
         ("(" * 60 + "path = a", 50, "more than 50 conditions"),
+        ("type = markdwn", 7, "there is no format 'markdwn'"),
+        ("path = a and format in (markdown, pfd)", 34, "there is no format 'pfd'"),
         ("path = a\nand ! b", 4, "'!' means nothing here"),
     ],
 )
@@ -140,6 +142,28 @@ def test_errors_point_at_the_place(snapshot: Snapshot, expression: str, at: int,
     assert line[2:] == expression.rsplit("\n", maxsplit=1)[-1]
     assert mark == " " * (at + 2) + "^"
     assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("locale = de", "readers keep 'locale' under the key 'language'"),
+        ("updated > 2024", "readers keep 'updated' under the key 'modified'"),
+        ("format != markdwn", "did you mean markdown? there are: archive, code, csv"),
+        ("format = zzz", "there are: archive, code, csv"),
+    ],
+)
+def test_errors_name_what_was_meant(snapshot: Snapshot, expression: str, hint: str) -> None:
+    """A word of front matter names the key that stands for it, a mistyped format the nearest that there is."""
+    with pytest.raises(UsageError) as caught:
+        masks_where([snapshot], expression)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_format_that_only_a_pattern_names_is_no_mistake(snapshot: Snapshot) -> None:
+    """What is compared as a pattern, or is a format without documents here, selects what it selects."""
+    for expression in ("format ~ 'zz*'", "format = pdf"):
+        assert not any(mask.any() for masks in masks_where([snapshot], expression) for mask in masks)
 
 
 def test_a_key_of_one_collection_may_lack_in_another(snapshot: Snapshot, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 
 from pipeline.errors import MissingExtra, ReadError
+from pipeline.installed import install_command
 from pipeline.read.formats import Parsed, Unreadable
 from pipeline.read.frames import packed, unpacked
 from pipeline.read.isolation import Limits, ParserFailed, Worker
@@ -269,8 +270,8 @@ def test_missing_extra_is_named(tmp_path: Path, suffix: str, library: str) -> No
     cause, message, hint = done.stdout.strip().split("|")
     shown = {"python_calamine": "python-calamine", "pptx": "python-pptx"}.get(library, library)
     assert cause == MissingExtra.__name__
-    assert message == f"cannot be read as {suffix}: {shown} is not installed; pip install 'pipeline[documents]'"
-    assert hint == "pip install 'pipeline[documents]'"
+    assert message == f"cannot be read as {suffix}: {shown} is not installed; {install_command('documents')}"
+    assert hint == install_command("documents")
 
 
 def test_zip_bomb(tmp_path: Path) -> None:

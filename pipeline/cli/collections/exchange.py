@@ -23,6 +23,7 @@ from pipeline.exchange import (
     import_vectors,
 )
 from pipeline.exchange.formats import FORMATS, JSONL
+from pipeline.interrupts import termination_raised
 from pipeline.store import Layout, require_collection
 
 STDOUT = "-"
@@ -93,7 +94,7 @@ def import_file(
     report = ImportReport(collection=name)
     columns = Columns(text=text_column, vector=vector_column, path=path_column)
     layout = Layout.of(config.home, name)
-    with _ImportBars() as bars:
+    with termination_raised(), _ImportBars() as bars:
         try:
             import_vectors(layout, path, model=config.model, format=kind, columns=columns, progress=bars, report=report)
         except (StorageError, KeyboardInterrupt):

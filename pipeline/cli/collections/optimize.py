@@ -10,6 +10,7 @@ from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
 from pipeline.cli.progress import RowBar
 from pipeline.cli.reporting import print_json
 from pipeline.config import Config
+from pipeline.interrupts import termination_raised
 from pipeline.optimize import OptimizeReport, Size, optimize_collection
 
 
@@ -22,7 +23,7 @@ def optimize(name: str, config: Config, as_json: bool) -> int:
     Searching works meanwhile. Ctrl-C loses nothing: the next run goes on.
     """
     started = time.perf_counter()
-    with RowBar("rows") as bar:
+    with termination_raised(), RowBar("rows") as bar:
         report = optimize_collection(config.home, name, on_rows=bar)
     seconds = round(time.perf_counter() - started, 3)
     if as_json:

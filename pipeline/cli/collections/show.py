@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.config import Config
 from pipeline.errors import PipelineError
+from pipeline.reembed import unfinished_move
 from pipeline.store import Snapshot, collection_names, require_collection
 
 
@@ -33,6 +35,7 @@ def list_collections(config: Config, as_json: bool) -> int:
                 click.echo(
                     f"{row['collection']}: {row['documents']} documents, {row['chunks']} chunks, "
                     f"{row['model']} ({row['dimension']}), updated {row['updated']}"
+                    + (f"; {_moving(row['moving'])}" if row["moving"] else "")
                 )
         if not rows:
             notice(f"no collections in {config.home}; make one with: pipeline index PATH")
@@ -62,6 +65,8 @@ def show(name: str, config: Config, as_json: bool) -> int:
         "updated",
     ):
         click.echo(f"{key:<10} {details[key]}")
+    if details["moving"]:
+        click.echo(f"{'moving':<10} {_moving(details['moving'])}")
     click.echo(f"{'segments':<10} {len(details['segments'])}, {details['bytes']:,} bytes")
     click.echo(f"{'chunks':<10} {details['chunks']}")
     click.echo(f"{'documents':<10} {details['documents']}")
@@ -72,6 +77,7 @@ def show(name: str, config: Config, as_json: bool) -> int:
 
 def _summary(snapshot: Snapshot) -> dict[str, Any]:
     manifest = snapshot.manifest
+    move = unfinished_move(snapshot)
     return {
         "collection": snapshot.name,
         "model": manifest.model.name,
@@ -79,7 +85,13 @@ def _summary(snapshot: Snapshot) -> dict[str, Any]:
         "documents": sum(1 for _ in snapshot.documents()),
         "chunks": manifest.live_rows,
         "updated": manifest.updated,
+        "moving": asdict(move) if move else None,
     }
+
+
+def _moving(move: dict[str, Any]) -> str:
+    """`collections re-embed` that was cut short, or is at work."""
+    return f"moving to {move['model']} ({move['dimension']}), {move['chunks']} of {move['of']} chunks embedded"
 
 
 def _details(snapshot: Snapshot) -> dict[str, Any]:
