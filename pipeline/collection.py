@@ -108,6 +108,7 @@ class Collection:
         *paths: str | os.PathLike[str],
         chunker: str | Sequence[str] = (),
         chunk_tokens: int | None = None,
+        language: str | None = None,
         allow_empty: bool = False,
         strict: bool = False,
         progress: IndexProgress | None = None,
@@ -123,6 +124,7 @@ class Collection:
             [Path(path) for path in paths],
             chunker=[chunker] if isinstance(chunker, str) else chunker,
             chunk_tokens=chunk_tokens,
+            language=language,
             allow_empty=allow_empty,
             strict=strict,
             progress=progress,
@@ -238,14 +240,27 @@ class Collection:
 
     def _embedder_of(self, model: str) -> Embedder:
         """Kept from one call to the next, unless the collection has been moved to another model meanwhile."""
-        if self._embedder is None or self._embedder.model != model:
+        prefixes = self._prefixes(model)
+        if self._embedder is None or (self._embedder.model, self._embedder.prefixes) != (model, prefixes):
             self._embedder = Embedder(
                 self._client,
                 model,
                 batch_size=self.config.batch_size,
                 concurrency=self.config.concurrency,
+                **prefixes,
             )
         return self._embedder
+
+    def _prefixes(self, model: str) -> dict[str, str]:
+        """Those asked for, else those that the collection records, if it has this model."""
+        asked = {"query_prefix": self.config.query_prefix, "document_prefix": self.config.document_prefix}
+        try:
+            recorded = self.snapshot.manifest.model
+        except CollectionNotFound:
+            recorded = None
+        if recorded is not None and recorded.name == model:
+            asked = {name: getattr(recorded, name) if text is None else text for name, text in asked.items()}
+        return {name: text for name, text in asked.items() if text is not None}
 
     def _client(self) -> Client:
         return self.connection.client

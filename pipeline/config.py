@@ -41,6 +41,7 @@ class Config:
     """`host` None means: an Ollama on the default address if one answers, else the embedded server;
     `embedded` means the embedded server; anything else is that server and no other.
 
+    The prefixes are for a new collection; None means those of the table of known models.
     `model` None means the collection's own, and `all-minilm` for a new one. `chat_model` None means
     `qwen2.5-coder:1.5b`, or, where the server lacks it and has another chat model, that one. Both may be the path of a
     GGUF file, for the embedded server. `models` is the embedded
@@ -56,6 +57,8 @@ class Config:
     batch_size: int = 32
     timeout: float = 300.0
     pull: bool = True
+    query_prefix: str | None = None
+    document_prefix: str | None = None
 
     @property
     def models_folder(self) -> Path:

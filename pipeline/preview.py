@@ -94,10 +94,11 @@ class Previewer:
         *,
         chunker: Sequence[str] = (),
         chunk_tokens: int | None = None,
+        language: str | None = None,
         snapshot: Snapshot | None = None,
         strict: bool = False,
     ) -> None:
-        choice = parse_chunker(*chunker, max_tokens=chunk_tokens)
+        choice = parse_chunker(*chunker, max_tokens=chunk_tokens, language=language)
         identity = embedder.identity
         self._embedder = embedder
         self._snapshot = snapshot

@@ -304,6 +304,23 @@ def test_file_that_became_empty_is_removed(bench: Bench) -> None:
     assert (report.documents.removed, report.documents.failed, report.skipped) == (0, 0, {"empty": 1})
 
 
+GERMAN = "Die Schlüssel werden vom Dienst getauscht, und der alte bleibt noch eine Woche gültig, wenn er nicht stört."
+
+
+@pytest.mark.parametrize(("language", "expected"), [(None, "de"), ("none", None), ("pt-BR", "pt-BR")])
+def test_language_is_a_setting_of_the_collection(bench: Bench, language: str | None, expected: str | None) -> None:
+    """Documents that state none get it; it is recorded, and another one is refused."""
+    bench.write("a.txt", f"{GERMAN} {GERMAN}")
+    bench.index(language=language)
+    (document,) = bench.snapshot().documents()
+    assert document.row.metadata.get("language") == expected
+    with pytest.raises(UsageError, match="is read with the language"):
+        bench.index(language="fr")
+    bench.write("b.txt", f"{GERMAN} Und noch mehr davon. {GERMAN}")
+    bench.index()
+    assert {each.row.metadata.get("language") for each in bench.snapshot().documents()} == {expected}
+
+
 def test_missing_path_is_refused_before_anything_is_done(bench: Bench) -> None:
     """One wrong path among good ones: nothing is indexed, nothing is created."""
     bench.write("a.md", "alpha")

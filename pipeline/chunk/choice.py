@@ -5,6 +5,7 @@ In: a choice as it was typed, the model's limits. Out: the `ChunkSettings` by wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ DEFAULT_CHUNK_TOKENS = 256
 """Best measured retrieval with the default model on the sample's golden questions."""
 
 LEAST_CHUNK_TOKENS = 16
+LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 MOST_OVERLAP = 0.5
 """The overlap may take up to this part of a chunk: with more, the same text would be embedded many times."""
 
@@ -28,6 +30,7 @@ class ChunkerChoice:
     max_tokens: int | None = None
     overlap_tokens: int | None = None
     by_format: Mapping[str, str] = field(default_factory=dict[str, str])
+    language: str | None = None
 
     def settled(self, *, limit: int, reserved_tokens: int, model: str) -> ChunkSettings:
         """The settings for a new collection, for a model that takes `limit` tokens. Raises UsageError."""
@@ -42,6 +45,7 @@ class ChunkerChoice:
             reserved_tokens=reserved_tokens,
             overlap_tokens=self.overlap_tokens or 0,
             by_format=dict(self.by_format),
+            language=self.language or "auto",
         )
         if settings.overlap_tokens > MOST_OVERLAP * settings.max_tokens:
             raise UsageError(
@@ -57,21 +61,24 @@ class ChunkerChoice:
             ("chunked to {} tokens", self.max_tokens, stored.max_tokens),
             ("chunked with an overlap of {} tokens", self.overlap_tokens, stored.overlap_tokens),
             ("chunked by format as {}", dict(self.by_format) or None, dict(stored.by_format)),
+            ("read with the language {}", self.language, stored.language),
         )
         for how, asked, given in pairs:
             if asked is not None and asked != given:
                 raise UsageError(
                     f"collection {collection!r} is {how.format(given)}, not {asked}",
-                    hint="leave out --chunker and --chunk-tokens, or index into a new collection (-c NAME)",
+                    hint="leave out --chunker, --chunk-tokens and --language, or index into a new collection (-c NAME)",
                 )
 
 
-def parse_chunker(*texts: str, max_tokens: int | None = None) -> ChunkerChoice:
+def parse_chunker(*texts: str, max_tokens: int | None = None, language: str | None = None) -> ChunkerChoice:
     """The choice that `NAME[:TOKENS[:OVERLAP]]` and any number of `FORMAT=NAME` ask for.
 
-    Raises UsageError for a name that no strategy has, or a number that is none.
+    Raises UsageError for a name that no strategy has, a number that is none, or a language that is no code.
     """
-    choice = ChunkerChoice(max_tokens=max_tokens)
+    if language is not None and not LANGUAGE.fullmatch(language):
+        raise UsageError(f"{language!r} is no language", hint="give a code such as de or pt-BR, auto or none")
+    choice = ChunkerChoice(max_tokens=max_tokens, language=language)
     for text in texts:
         document_format, equals, name = text.partition("=")
         if equals:

@@ -34,6 +34,7 @@ def chunks(
     stats: bool,
     chunker: tuple[str, ...],
     chunk_tokens: int | None,
+    language: str | None,
     config: Config,
     as_json: bool,
 ) -> int:
@@ -42,7 +43,7 @@ def chunks(
     Nothing is embedded and nothing is stored. Ends with status 1 if any file could not be read.
     """
     with open_for_command("preview", config) as collection:
-        previewer = Previewer(collection.embedder, chunker=chunker, chunk_tokens=chunk_tokens)
+        previewer = Previewer(collection.embedder, chunker=chunker, chunk_tokens=chunk_tokens, language=language)
         found = previewer.chunks(paths)
         shown: list[ChunkPreview] = []
         largest, smallest = Extremes(largest=True), Extremes(largest=False)
@@ -77,6 +78,7 @@ def print_estimate(
     name: str,
     chunker: Sequence[str],
     chunk_tokens: int | None,
+    language: str | None,
     config: Config,
     *,
     strict: bool,
@@ -91,7 +93,12 @@ def print_estimate(
         if snapshot is not None and config.model is not None:
             snapshot.require_model(config.model)
         previewer = Previewer(
-            collection.embedder, chunker=chunker, chunk_tokens=chunk_tokens, snapshot=snapshot, strict=strict
+            collection.embedder,
+            chunker=chunker,
+            chunk_tokens=chunk_tokens,
+            language=language,
+            snapshot=snapshot,
+            strict=strict,
         )
         for _ in previewer.chunks(paths):
             pass

@@ -12,6 +12,7 @@ from pipeline.cli.options import (
     chunker_options,
     collection_option,
     model_option,
+    prefix_options,
     server_options,
     shared_options,
 )
@@ -28,6 +29,7 @@ from pipeline.interrupts import termination_raised
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @collection_option
 @model_option
+@prefix_options
 @batch_options
 @chunker_options
 @click.option(
@@ -42,6 +44,7 @@ def index(
     name: str,
     chunker: tuple[str, ...],
     chunk_tokens: int | None,
+    language: str | None,
     dry_run: bool,
     allow_empty: bool,
     strict: bool,
@@ -56,7 +59,7 @@ def index(
     status 1 if any document failed; empty files and links that lead nowhere are only counted, unless --strict.
     """
     if dry_run:
-        return print_estimate(paths, name, chunker, chunk_tokens, config, strict=strict, as_json=as_json)
+        return print_estimate(paths, name, chunker, chunk_tokens, language, config, strict=strict, as_json=as_json)
     report = IndexReport(collection=name)
     with termination_raised(), open_for_command(name, config) as collection, IndexBars() as bars:
         try:
@@ -64,6 +67,7 @@ def index(
                 *paths,
                 chunker=chunker,
                 chunk_tokens=chunk_tokens,
+                language=language,
                 allow_empty=allow_empty,
                 strict=strict,
                 progress=bars,

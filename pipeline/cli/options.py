@@ -36,7 +36,16 @@ def shared_options(function: Command) -> Command:
     return wrapper  # type: ignore[return-value]  # click's decorators keep the function's type
 
 
-SETTINGS = ("host", "model", "chat_model", "concurrency", "batch_size", "timeout")
+SETTINGS = (
+    "host",
+    "model",
+    "chat_model",
+    "concurrency",
+    "batch_size",
+    "timeout",
+    "query_prefix",
+    "document_prefix",
+)
 
 
 def server_options(function: Command) -> Command:
@@ -65,9 +74,29 @@ def batch_options(function: Command) -> Command:
     return function
 
 
-def chunker_options(function: Command) -> Command:
-    """Adds --chunker and --chunk-tokens: how a new collection is cut."""
+def prefix_options(function: Command) -> Command:
+    """Adds --query-prefix and --document-prefix: what the model is to see before every text."""
     for option in (
+        click.option(
+            "--document-prefix",
+            metavar="TEXT",
+            help="Put before every passage for the model, for a new collection.  [default: that of the known model]",
+        ),
+        click.option("--query-prefix", metavar="TEXT", help="The same for queries; the collection records both."),
+    ):
+        function = option(function)
+    return function
+
+
+def chunker_options(function: Command) -> Command:
+    """Adds --chunker, --chunk-tokens and --language: how a new collection is cut, and read."""
+    for option in (
+        click.option(
+            "--language",
+            metavar="CODE",
+            help="Language of documents that state none, for a new collection; auto: by their words; none: left open.  "
+            "[default: auto]",
+        ),
         click.option(
             "--chunk-tokens",
             type=click.IntRange(min=16),

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,7 @@ class Embedder:
         client: gives the client; called when a request is made.
         batch_size: texts in one request.
         concurrency: requests in flight, on each of the client's hosts.
+        query_prefix, document_prefix: what the model is to see before texts, in place of what is known of it.
     """
 
     def __init__(
@@ -82,8 +83,12 @@ class Embedder:
         *,
         batch_size: int = 32,
         concurrency: int = 4,
+        query_prefix: str | None = None,
+        document_prefix: str | None = None,
     ) -> None:
         self._client = client
+        given = {"query_prefix": query_prefix, "document_prefix": document_prefix}
+        self.prefixes = {name: prefix for name, prefix in given.items() if prefix is not None}
         self.model = model
         self.batch_size = batch_size
         self.concurrency = concurrency
@@ -96,7 +101,7 @@ class Embedder:
         """Name, digest, dimension, context and prefixes, asked of the server once."""
         with self._lock:
             if self._identity is None:
-                self._identity = learn_identity(self._client(), self.model)
+                self._identity = replace(learn_identity(self._client(), self.model), **self.prefixes)
             return self._identity
 
     def vocabulary(self) -> list[str] | None:

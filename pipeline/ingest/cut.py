@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.chunk import ChunkSettings, TokenCounter, chunk_document
 from pipeline.errors import MissingExtra, ReadError
-from pipeline.read import read_document
+from pipeline.read import read_document, with_language
 from pipeline.types import Chunk, Document
 
 EMPTY = "empty"
@@ -59,6 +59,7 @@ def _cut(path: Path, known_hash: str | None, prepared: Prepared) -> Cut | Unread
     if not document.text.strip():
         return Unread(message=EMPTY, empty=True)
     settings, counter = prepared()
+    bare = replace(bare, metadata=with_language(document, settings.language).metadata)
     return Cut(document=bare, chunks=tuple(chunk_document(document, settings=settings, counter=counter)))
 
 

@@ -81,6 +81,7 @@ def index_paths(
     *,
     chunker: Sequence[str] = (),
     chunk_tokens: int | None = None,
+    language: str | None = None,
     allow_empty: bool = False,
     strict: bool = False,
     progress: IndexProgress | None = None,
@@ -89,8 +90,8 @@ def index_paths(
     """Brings the collection up to date with `paths`: new and changed documents in, vanished ones out.
 
     Documents of the collection that lie outside `paths` are left alone; with `allow_empty` a path may be gone, and its
-    documents go with it. `strict` counts empty files and links that lead nowhere as failures. `chunker` is as
-    `pipeline.chunk.parse_chunker` takes it.
+    documents go with it. `strict` counts empty files and links that lead nowhere as failures. `chunker` and
+    `language` are as `pipeline.chunk.parse_chunker` takes them.
     `report` may be given to see how far a run came that ends with an error.
 
     Raises:
@@ -112,7 +113,7 @@ def index_paths(
             "with --allow-empty, passages of files that are gone are removed",
         )
     with CollectionWriter(layout) as writer:
-        choice = parse_chunker(*chunker, max_tokens=chunk_tokens)
+        choice = parse_chunker(*chunker, max_tokens=chunk_tokens, language=language)
         run = _Run(writer, embedder, paths, present, chunker=choice, strict=strict, progress=progress, report=report)
         try:
             run.execute()

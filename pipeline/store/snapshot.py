@@ -127,8 +127,8 @@ class Snapshot:
             if was != now:
                 raise ModelMismatch(
                     f"collection {self.name!r} was built with the {kind.replace('_', ' ')} {was!r} "
-                    f"for model {recorded.name!r}, which now has {now!r}",
-                    hint="use the release and settings it was built with, or move the collection: "
+                    f"for model {recorded.name!r}, not {now!r}",
+                    hint="leave out the prefixes, which the collection has recorded, or move it to other ones: "
                     f"pipeline collections re-embed {self.name} --model {recorded.name}",
                 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.options import batch_options, model_option, server_options, shared_options
+from pipeline.cli.options import batch_options, model_option, prefix_options, server_options, shared_options
 from pipeline.cli.progress import RowBar
 from pipeline.cli.reporting import notice, print_json
 from pipeline.cli.session import announce
@@ -20,6 +20,7 @@ from pipeline.store import require_collection
 @click.argument("name")
 @click.option("--drop", is_flag=True, help="Forget a move that was cut short, and keep the model that there is.")
 @model_option
+@prefix_options
 @batch_options
 @server_options
 @shared_options
@@ -43,7 +44,12 @@ def re_embed_command(name: str, drop: bool, config: Config, as_json: bool) -> in
     model = config.model
     with termination_raised(), announce(config) as connection, RowBar("chunks") as bar:
         embedder = Embedder(
-            lambda: connection.client, model, batch_size=config.batch_size, concurrency=config.concurrency
+            lambda: connection.client,
+            model,
+            batch_size=config.batch_size,
+            concurrency=config.concurrency,
+            query_prefix=config.query_prefix,
+            document_prefix=config.document_prefix,
         )
         try:
             report = re_embed(layout, embedder, on_chunks=bar)
