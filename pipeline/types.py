@@ -172,7 +172,8 @@ class Stage:
 class Hit:
     """A ranked passage. `rank` counts from 1; `score` is the score it is ranked by.
 
-    It begins on `page` and ends on `end_page`, where its document has pages.
+    It is `[start, end)` of its document's text, in characters; it begins on `page` and ends on `end_page`, where its
+    document has pages.
     `collection` is where it was found; `duplicates` are the places (`path:line`) of passages that say the same and are
     not listed; `explain` says by stage how it came to its rank, where that was asked for.
     """
@@ -192,6 +193,8 @@ class Hit:
     duplicates: tuple[str, ...] = ()
     explain: Mapping[str, Stage] | None = None
     end_page: int | None = None
+    start: int = 0
+    end: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,8 @@ DEFAULT_CHUNKER = "structure"
     type=click.Choice(MODES),
     help=f"How to search; several are compared.  [default: {MODES[0]}]",
 )
+@click.option("--parent", metavar="section|N", help="What is shown around a passage, as in `search`.")
+@click.option("--rerank", metavar="MODEL", help="Each mode also with its best passages judged, as in `search`.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the comparison: .png, .svg, .pdf.")
 @click.option(
     "--draft", type=click.IntRange(min=1), metavar="N", help="Write N questions to GOLDEN, for you to review."
@@ -84,6 +86,8 @@ def evaluate(
     models: tuple[str, ...],
     chunkers: tuple[str, ...],
     modes: tuple[Mode, ...],
+    parent: str | None,
+    rerank: str | None,
     plot: Path | None,
     draft: int | None,
     answers: bool,
@@ -124,7 +128,7 @@ def evaluate(
         )
     if plot is not None:
         require_plot(plot)
-    task, runs = _run(golden, name, models, chunkers, modes or MODES[:1], config)
+    task, runs = _run(golden, name, models, chunkers, modes or MODES[:1], config, parent=parent, rerank=rerank)
     comparison = Comparison.of(runs)
     labels = _labels(runs)
     if plot is not None:
@@ -189,6 +193,9 @@ def _run(
     chunkers: Sequence[str],
     modes: Sequence[str],
     config: Config,
+    *,
+    parent: str | None,
+    rerank: str | None,
 ) -> tuple[BeirTask | GoldenTask, list[Run]]:
     if is_test_collection(golden):
         task = BeirTask(read_test_collection(golden))
@@ -198,7 +205,7 @@ def _run(
         if not models and not chunkers:
             with open_for_command(name, config) as collection:
                 _require_documents(task, [each.path for each in questions if each.path], collection.snapshot)
-                return task, list(run_modes(task, collection, modes))
+                return task, list(run_modes(task, collection, modes, parent=parent, rerank=rerank))
     with IndexBars() as bars:
         runs = run_settings(
             task,
@@ -206,6 +213,8 @@ def _run(
             models=models or (config.model or DEFAULT_MODEL,),
             chunkers=chunkers or (DEFAULT_CHUNKER,),
             modes=modes,
+            parent=parent,
+            rerank=rerank,
             connector=announce,
             progress=bars,
         )

@@ -43,6 +43,7 @@ SHOWN_TERMS = 6
 @click.option("--per-document", type=click.IntRange(min=1), metavar="N", help="Most passages of one document.")
 @click.option("--collapse", is_flag=True, help="Of passages that say the same, list the best only.")
 @click.option("--merge", is_flag=True, help="Join passages that are neighbours in their document.")
+@click.option("--parent", metavar="section|N", help="Show the section of a passage, or N passages on either side.")
 @click.option(
     "--diversity", type=click.FloatRange(0, 1), default=0.0, metavar="0..1", help="Prefer passages unlike those above."
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,12 +16,18 @@ from typing import Any, Protocol
 from pipeline.collection import Collection
 from pipeline.config import Config
 from pipeline.connect import Connection
+from pipeline.errors import PipelineError
 from pipeline.evaluate.beir import TestCollection
 from pipeline.evaluate.cache import FOLDER, DocumentFiles, cached_collection
 from pipeline.evaluate.golden import GoldenQuestion, GoldenResult, evaluate_golden
 from pipeline.evaluate.runs import Run, Search, judge_queries
 from pipeline.evaluate.significance import Difference, Interval, difference, interval
 from pipeline.ingest import IndexProgress
+from pipeline.query import SearchOptions
+from pipeline.types import Hit
+
+UNHURRIED = 3600.0
+"""Seconds for reranking the passages of a question: what is measured is how well it ranks."""
 
 Judged = tuple[dict[str, dict[str, float]], dict[str, float]]
 
@@ -121,6 +128,8 @@ def run_settings(
     models: Sequence[str],
     chunkers: Sequence[str],
     modes: Sequence[str],
+    parent: str | None = None,
+    rerank: str | None = None,
     connector: Callable[[Config], Connection],
     progress: IndexProgress | None = None,
 ) -> Iterator[Run]:
@@ -131,19 +140,45 @@ def run_settings(
         with cached_collection(
             home, documents, chosen, chunker=chunker, connector=connector, progress=progress
         ) as collection:
-            yield from run_modes(task, collection, modes)
+            yield from run_modes(task, collection, modes, parent=parent, rerank=rerank)
 
 
-def run_modes(task: Task, collection: Collection, modes: Sequence[str]) -> Iterator[Run]:
-    """A run for every mode of searching a collection."""
+def run_modes(
+    task: Task,
+    collection: Collection,
+    modes: Sequence[str],
+    *,
+    parent: str | None = None,
+    rerank: str | None = None,
+) -> Iterator[Run]:
+    """A run for every mode of searching a collection; with `rerank` each is followed by one whose hits are judged."""
     manifest = collection.snapshot.manifest
-    for mode in modes:
-        by_query, passages = task.judge(_search(collection, mode))
-        yield Run(mode=mode, model=manifest.model.name, chunker=manifest.chunker, by_query=by_query, passages=passages)
+    for mode, judge in product(modes, (None, rerank) if rerank else (None,)):
+        search = partial(_search, collection, mode, parent, judge)
+        by_query, passages = task.judge(search)
+        yield Run(
+            mode=f"{mode}+rerank" if judge else mode,
+            model=manifest.model.name,
+            chunker=manifest.chunker,
+            by_query=by_query,
+            passages=passages,
+        )
 
 
-def _search(collection: Collection, mode: str) -> Search:
-    return lambda query, k: collection.search(query, k=k, mode=mode)  # type: ignore[arg-type]  # a choice of MODES
+def _search(
+    collection: Collection, mode: str, parent: str | None, rerank: str | None, query: str, k: int
+) -> Sequence[Hit]:
+    options = SearchOptions(
+        k=k,
+        mode=mode,  # type: ignore[arg-type]  # a choice of MODES
+        parent=parent,
+        rerank=rerank,
+        rerank_seconds=UNHURRIED,
+    )
+    found = collection.find(query, options)
+    if rerank and found.notices:
+        raise PipelineError(found.notices[0], hint="figures of a part of the passages would mislead")
+    return found.hits
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

@@ -32,6 +32,8 @@ def _hit(group: Group, rank: int, scope: Scope, words: str, options: SearchOptio
         end_line=max(part["end_line"] for part in parts),
         page=parts[0]["page"],
         end_page=parts[-1].get("end_page"),
+        start=parts[0]["start"],
+        end=max(part["end"] for part in parts),
         heading=HEADING_SEPARATOR.join(passage["heading_path"]),
         text=_joined_text(parts),
         document_id=passage["document_id"],
@@ -44,15 +46,24 @@ def _hit(group: Group, rank: int, scope: Scope, words: str, options: SearchOptio
 
 
 def _joined_text(parts: Sequence[dict[str, Any]]) -> str:
-    """The text of neighbouring passages, overlaps once; what stood between them was white space."""
+    """The text of neighbouring passages, overlaps once; its length is that of their span in the document.
+
+    What stood between them was white space: as many line ends as there are lines between, and spaces.
+    """
     text, end, last = parts[0]["text"], parts[0]["end"], parts[0]["end_line"]
     for part in parts[1:]:
         if part["start"] < end:
             text += part["text"][end - part["start"] :]
         else:
-            text += ("\n\n" if part["start_line"] > last + 1 else "\n") + part["text"]
+            text += _white_space(part["start"] - end, part["start_line"] - last) + part["text"]
         end, last = max(end, part["end"]), max(last, part["end_line"])
     return text
+
+
+def _white_space(length: int, lines: int) -> str:
+    # Formats whose lines are not those of their text have paragraphs apart on one line, or none.
+    breaks = length if lines <= 0 < length - 1 else max(0, min(lines, length))
+    return "\n" * breaks + " " * (length - breaks)
 
 
 def _stages(candidate: Candidate, scope: Scope, words: str) -> dict[str, Stage]:

@@ -11,6 +11,7 @@ Mode = Literal["hybrid", "dense", "lexical"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 RERANK_SECONDS = 30.0
+SECTION = "section"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class SearchOptions:
         per_document: most hits of one document.
         collapse: of passages that say the same, only the best; the others count as its `duplicates`.
         merge: neighbouring passages of a document become one hit.
+        parent: what is shown around a passage that was found: `section`, or how many passages on either side.
         rerank: a model that judges the best passages once more: see `pipeline.query.rerank`.
         rerank_seconds: what that may take.
         explain: hits say what each stage made of them.
@@ -37,6 +39,7 @@ class SearchOptions:
     per_document: int | None = None
     collapse: bool = False
     merge: bool = False
+    parent: str | None = None
     rerank: str | None = None
     rerank_seconds: float = RERANK_SECONDS
     explain: bool = False
@@ -50,5 +53,9 @@ class SearchOptions:
             raise UsageError(f"diversity goes from 0 to 1, not {self.diversity:g}")
         if self.per_document is not None and self.per_document < 1:
             raise UsageError(f"per_document must be at least 1, not {self.per_document}")
+        if self.parent is not None and self.parent != SECTION and not self.parent.isdecimal():
+            raise UsageError(f"{self.parent!r} is no parent of a passage", hint="give section, or a number of passages")
+        if self.parent is not None and self.merge:
+            raise UsageError("merge and parent both say what is shown around a passage", hint="give one of them")
         if not self.rerank_seconds > 0:
             raise UsageError(f"the seconds for reranking must be above 0, not {self.rerank_seconds:g}")

@@ -187,8 +187,8 @@ def _without(scope: Scope, example: Example, allowed: NDArray[np.bool_] | None) 
 def _reranked(
     scope: Scope, candidates: Sequence[Candidate], question: str, judge: Judge, options: SearchOptions
 ) -> tuple[list[Candidate], list[str]]:
-    """The first candidates as the judge orders them; at least those that would have become hits."""
-    first = candidates[: max(RERANKED, options.k)]
+    """The first candidates as the judge orders them, the others behind them."""
+    first = candidates[:RERANKED]
     texts = [passage["text"] for passage in scope.passages([candidate.row for candidate in first])]
     return rerank(first, texts, question, judge, seconds=options.rerank_seconds)
 

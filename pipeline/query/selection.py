@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.lexical import folded, word_pattern
 from pipeline.query.candidates import Candidate
 from pipeline.query.options import SearchOptions
+from pipeline.query.parents import parent_of
 from pipeline.query.scope import Scope
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Group:
 
 def needs_passages(options: SearchOptions) -> bool:
     """Whether choosing looks at more than scores."""
-    return bool(options.per_document or options.collapse or options.merge or options.diversity)
+    widened = options.merge or options.parent
+    return bool(options.per_document or options.collapse or widened or options.diversity)
 
 
 def select(candidates: Sequence[Candidate], scope: Scope, options: SearchOptions) -> list[Group]:
@@ -53,9 +55,10 @@ def select(candidates: Sequence[Candidate], scope: Scope, options: SearchOptions
     passages = scope.passages([candidate.row for candidate in candidates])
     groups: list[Group] = []
     per_document: Counter[str] = Counter()
+    shown: set[tuple[int, int]] = set()
     for candidate, passage in zip(candidates, passages, strict=True):
         group = Group(candidate=candidate, passage=passage, rows={scope.place(candidate.row)})
-        if options.merge and _join(groups, group):
+        if group.rows <= shown or (options.merge and _join(groups, group)):
             continue
         if options.collapse:
             group.shingles = _shingles(passage["text"])
@@ -69,7 +72,16 @@ def select(candidates: Sequence[Candidate], scope: Scope, options: SearchOptions
             break
         per_document[document] += 1
         groups.append(group)
+        if options.parent:
+            _widen(group, parent_of(scope, candidate.row, options.parent, shown))
+            shown |= group.rows
     return groups
+
+
+def _widen(group: Group, parent: dict[int, dict[str, Any]]) -> None:
+    ((segment, number),) = group.rows
+    group.rows = {(segment, at) for at in parent}
+    group.joined = [passage for at, passage in parent.items() if at != number]
 
 
 def _join(groups: list[Group], one: Group) -> bool:
