@@ -16,15 +16,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StorageUnwritable
-from pipeline.lexical.postings import (
-    LEXICAL,
-    Part,
-    SegmentTerms,
-    make_terms,
-    read_terms,
-    segment_folder,
-    write_terms,
-)
+from pipeline.lexical.making import Analyzers, make_parts
+from pipeline.lexical.postings import LEXICAL, Part, SegmentTerms, read_terms, segment_folder, write_terms
 from pipeline.lexical.words import DEFAULT_LANGUAGE, Analyzer, word_pattern
 from pipeline.store import Layout, Segment, Snapshot
 from pipeline.store.manifest import kept_manifests
@@ -231,9 +224,21 @@ def _terms_of(layout: Layout, segment: Segment) -> SegmentTerms:
     if found is None:
         # Where it cannot be kept (no permission, no space) it is made again the next time: a search is no less right.
         with contextlib.suppress(StorageUnwritable):
-            write_terms(layout, segment)
+            _write(layout, segment, Analyzers())
             found = read_terms(layout, segment)
-    return found or make_terms(segment)
+    return found or _made(segment)
+
+
+def _made(segment: Segment) -> SegmentTerms:
+    """The lexical index of a segment, in memory."""
+    languages: set[str] = set()
+    parts = tuple(make_parts(segment, languages, Analyzers()))
+    return SegmentTerms(languages=frozenset(languages), parts=parts)
+
+
+def _write(layout: Layout, segment: Segment, analyzers: Analyzers) -> None:
+    languages: set[str] = set()
+    write_terms(layout, segment, make_parts(segment, languages, analyzers), languages)
 
 
 def bring_up_to_date(snapshot: Snapshot) -> None:
@@ -241,11 +246,11 @@ def bring_up_to_date(snapshot: Snapshot) -> None:
 
     What cannot be written now is made when it is first searched.
     """
-    layout = snapshot.layout
+    layout, analyzers = snapshot.layout, Analyzers()
     try:
         for segment in snapshot.segments:
             if not segment_folder(layout, segment.record).is_dir():
-                write_terms(layout, segment)
+                _write(layout, segment, analyzers)
     except StorageUnwritable as error:
         logger.warning("the lexical index could not be written: %s", error.message)
     manifests = [snapshot.manifest, *kept_manifests(layout)]

@@ -1,6 +1,6 @@
 """The lexical index of one segment: for each term the rows that have it and how often, for each row its length.
 
-In: a segment's passages and documents. Out: `SegmentTerms`, made in memory, written as two Arrow files, mapped again.
+In: parts as `making` makes them. Out: `SegmentTerms`, written as two Arrow files, mapped again.
 It is derived from the segment alone, which never changes, so it is whole and right or it is not there.
 """
 
@@ -10,14 +10,13 @@ import json
 import os
 import shutil
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import CorruptCollection
-from pipeline.lexical.words import ANALYSIS_VERSION, DEFAULT_LANGUAGE, Analyzer, language_of
+from pipeline.lexical.words import ANALYSIS_VERSION
 from pipeline.store import Layout, Segment
 from pipeline.store.files import make_folder, open_table, reading, sync_folder, writing
 from pipeline.store.layout import PASSAGES
@@ -33,10 +32,6 @@ LEXICAL = "lexical"
 TERMS = "terms.arrow"
 LENGTHS = "lengths.arrow"
 
-PART_ROWS = 65_536
-"""Rows of a part: as many as 16 bits number."""
-PART_CHARACTERS = 16 * 2**20
-"""Characters of text after which a part ends: what is held in memory while one is made goes with it."""
 MOST_FREQUENT = 255
 """A term that is there more often counts as this often; from there on its score hardly rises."""
 LONGEST_ROW = 65_535
@@ -84,22 +79,17 @@ def segment_folder(layout: Layout, segment: SegmentRecord) -> Path:
     return layout.root / LEXICAL / f"{segment.id}-{checksum[:16]}-{FORMAT}.{ANALYSIS_VERSION}"
 
 
-def make_terms(segment: Segment) -> SegmentTerms:
-    """The lexical index of a segment, in memory."""
-    languages: set[str] = set()
-    parts = tuple(_parts(segment, languages))
-    return SegmentTerms(languages=frozenset(languages), parts=parts)
+def write_terms(layout: Layout, segment: Segment, parts: Iterator[Part], languages: Set[str]) -> None:
+    """Writes the lexical index of a segment part by part, so that memory is bounded. Raises StorageUnwritable.
 
-
-def write_terms(layout: Layout, segment: Segment) -> None:
-    """Writes the lexical index of a segment part by part, so that memory is bounded. Raises StorageUnwritable."""
+    `languages` need not be complete before the last part has been taken.
+    """
     import pyarrow as pa  # noqa: PLC0415 - heavy
 
     folder = segment_folder(layout, segment.record)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     make_folder(temporary)
-    languages: set[str] = set()
     try:
         with writing(folder):
             with (
@@ -108,7 +98,7 @@ def write_terms(layout: Layout, segment: Segment) -> None:
                 pa.ipc.new_file(terms_sink, _terms_schema()) as terms_writer,
                 pa.ipc.new_file(lengths_sink, _lengths_schema()) as lengths_writer,
             ):
-                for part in _parts(segment, languages):
+                for part in parts:
                     terms_writer.write_batch(_terms_batch(part))
                     lengths_writer.write_batch(_lengths_batch(part))
             (temporary / "languages.json").write_text(json.dumps(sorted(languages)))
@@ -170,87 +160,6 @@ def _part(terms: pa.RecordBatch, lengths: pa.RecordBatch, first_row: int) -> Par
     if len(offsets) and not len(part.rows) == len(part.frequencies) == offsets[-1]:
         raise ValueError("its columns do not belong together")
     return part
-
-
-def _parts(segment: Segment, languages: set[str]) -> Iterator[Part]:
-    """Makes the parts one after the other; `languages` is filled as they are met."""
-    analyzers: dict[str, Analyzer] = {}
-    maker = _PartMaker(0)
-    for context, language, text in _texts(segment):
-        languages.add(language)
-        analyzer = analyzers.get(language) or analyzers.setdefault(language, Analyzer(language))
-        maker.add(analyzer, context, text)
-        if maker.rows == PART_ROWS or maker.characters >= PART_CHARACTERS:
-            yield maker.part()
-            maker = _PartMaker(maker.first_row + maker.rows)
-    if maker.rows:
-        yield maker.part()
-
-
-def _texts(segment: Segment) -> Iterator[tuple[str, str, str]]:
-    """Of each row in order: the headings and title it stands under, the language of its document, its text."""
-    documents = _document_rows(segment)
-    title, language, end = "", "", -1
-    row = 0
-    for batch in segment.passage_batches("heading_path", "text"):
-        headings = batch.column("heading_path").to_pylist()
-        for heading_path, text in zip(headings, batch.column("text").to_pylist(), strict=True):
-            while row >= end:
-                title, language, end = next(documents, ("", DEFAULT_LANGUAGE, segment.record.rows))
-            context = heading_path if title in heading_path else [title, *heading_path]
-            yield "\n".join(context), language, text
-            row += 1
-
-
-def _document_rows(segment: Segment) -> Iterator[tuple[str, str, int]]:
-    """Title, language and the row after the last, of the documents of a segment in order of their rows."""
-    for batch in segment.document_batches("title", "metadata", "first_row", "rows"):
-        columns = (batch.column(name).to_pylist() for name in ("title", "metadata", "first_row", "rows"))
-        for title, metadata, first_row, rows in zip(*columns, strict=True):
-            if rows:
-                yield title, language_of(json.loads(metadata).get("language")), first_row + rows
-
-
-class _PartMaker:
-    """Collects rows until they are enough for a part."""
-
-    def __init__(self, first_row: int) -> None:
-        self.first_row = first_row
-        self.rows = 0
-        self.characters = 0
-        self._numbers: dict[str, int] = {}
-        self._ids: list[NDArray[np.uint32]] = []
-
-    def add(self, analyzer: Analyzer, *texts: str) -> None:
-        import numpy as np  # noqa: PLC0415 - heavy
-
-        numbers = self._numbers
-        found = chain.from_iterable(chain.from_iterable(map(analyzer.terms, texts)))
-        self._ids.append(np.array([numbers.setdefault(term, len(numbers)) for term in found], np.uint32))
-        self.rows += 1
-        self.characters += sum(map(len, texts))
-
-    def part(self) -> Part:
-        import numpy as np  # noqa: PLC0415 - heavy
-        import pyarrow as pa  # noqa: PLC0415 - heavy
-
-        terms = sorted(self._numbers)
-        place = np.empty(len(terms), np.uint64)
-        place[[self._numbers[term] for term in terms]] = np.arange(len(terms), dtype=np.uint64)
-        counts = np.array([len(ids) for ids in self._ids], np.int64)
-        ids = np.concatenate(self._ids) if self._ids else np.empty(0, np.uint32)
-        self._ids.clear()
-        keys = (place[ids] << np.uint64(16)) | np.repeat(np.arange(len(counts), dtype=np.uint64), counts)
-        keys, frequencies = np.unique(keys, return_counts=True)
-        offsets = np.searchsorted(keys, np.arange(len(terms) + 1, dtype=np.uint64) << np.uint64(16))
-        return Part(
-            first_row=self.first_row,
-            lengths=np.minimum(counts, LONGEST_ROW).astype(np.uint16),
-            terms=pa.array(terms, pa.string()),
-            offsets=offsets.astype(np.int32),
-            rows=(keys & np.uint64(0xFFFF)).astype(np.uint16),
-            frequencies=np.minimum(frequencies, MOST_FREQUENT).astype(np.uint8),
-        )
 
 
 def _terms_schema() -> pa.Schema:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.lexical import Analyzer, LexicalIndex, bring_up_to_date, postings
+from pipeline.lexical import Analyzer, LexicalIndex, bring_up_to_date, making, postings
 from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot
 from tests import make
 
@@ -120,11 +120,11 @@ def test_scores_do_not_depend_on_history(
 
 def test_parts_of_a_segment_are_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A segment that is too large for one part gives the same scores, from memory and from disk."""
-    monkeypatch.setattr(postings, "PART_ROWS", 3)
+    monkeypatch.setattr(making, "PART_ROWS", 3)
     snapshot = build(Layout.of(tmp_path, "notes"), [list(range(10))], removed={3})
     expected = reckoned([number for number in range(10) if number != 3], QUERIES[0])
-    made = postings.make_terms(snapshot.segments[0])
-    assert [part.first_row for part in made.parts] == [0, 3, 6, 9, 12, 15, 18]
+    parts = list(making.make_parts(snapshot.segments[0], set(), making.Analyzers()))
+    assert [part.first_row for part in parts] == [0, 3, 6, 9, 12, 15, 18]
     for _ in range(2):
         assert_same(by_passage(snapshot, QUERIES[0]), expected)
 
