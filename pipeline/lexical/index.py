@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -141,11 +141,13 @@ class LexicalIndex:
 
         total, most = np.zeros(self.rows, np.float32), 0.0
         for variants, count in self.query_terms(text).items():
-            weight, found = self._weighed(variants)
+            weight, rows, frequencies = self._weighed(variants)
             most += count * weight * (TERM_SATURATION + 1)
-            for rows, frequencies in found:
-                total[rows] += count * weight * self._saturated(rows, frequencies)
-        total[~self.live] = 0
+            added = self._saturated(rows, frequencies)
+            added *= count * weight
+            total[rows] += added
+        if self._live_rows < self.rows:
+            total[~self.live] = 0
         return total, most
 
     def explain(self, text: str, row: int) -> list[TermScore]:
@@ -154,12 +156,11 @@ class LexicalIndex:
 
         added: list[TermScore] = []
         for variants, count in self.query_terms(text).items():
-            weight, found = self._weighed(variants)
-            for rows, frequencies in found:
-                at = np.flatnonzero(rows == row)
-                if len(at):
-                    score = float(count * weight * self._saturated(rows[at], frequencies[at])[0])
-                    added.append(TermScore("/".join(variants), score))
+            weight, rows, frequencies = self._weighed(variants)
+            at = np.flatnonzero(rows == row)
+            if len(at):
+                score = float(count * weight * self._saturated(rows[at], frequencies[at])[0])
+                added.append(TermScore("/".join(variants), score))
         return sorted(added, key=lambda item: -item.score)
 
     def telling_words(self, text: str, count: int) -> list[str]:
@@ -180,43 +181,49 @@ class LexicalIndex:
         mask = self.live.copy()
         for variants in terms:
             here = np.zeros(self.rows, np.bool_)
-            for rows, _ in self._postings(variants):
-                here[rows] = True
+            here[self._postings(variants)[0]] = True
             mask &= here
         return np.flatnonzero(mask)
 
-    def _weighed(self, variants: tuple[str, ...]) -> tuple[float, list[tuple[NDArray[np.int64], NDArray[np.float32]]]]:
+    def _weighed(self, variants: tuple[str, ...]) -> tuple[float, NDArray[np.intp], NDArray[np.float32]]:
         """Inverse document frequency of a term among the live rows, and its postings."""
         import numpy as np  # noqa: PLC0415 - heavy
 
-        found = list(self._postings(variants))
-        all_live = self._live_rows == self.rows
-        having = sum(len(rows) if all_live else int(np.count_nonzero(self.live[rows])) for rows, _ in found)
-        return math.log(1 + (self._live_rows - having + 0.5) / (having + 0.5)), found
+        rows, frequencies = self._postings(variants)
+        having = len(rows) if self._live_rows == self.rows else int(np.count_nonzero(self.live[rows]))
+        return math.log(1 + (self._live_rows - having + 0.5) / (having + 0.5)), rows, frequencies
 
-    def _saturated(self, rows: NDArray[np.int64], frequencies: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _saturated(self, rows: NDArray[np.intp], frequencies: NDArray[np.float32]) -> NDArray[np.float32]:
         import numpy as np  # noqa: PLC0415 - heavy
 
-        saturated = np.divide(frequencies, frequencies + self._damping[rows], out=np.empty_like(frequencies))
+        saturated = self._damping[rows]
+        saturated += frequencies
+        np.divide(frequencies, saturated, out=saturated)
         saturated *= TERM_SATURATION + 1
         return saturated
 
-    def _postings(self, variants: tuple[str, ...]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Of each part the rows that have a term, each once, and how often."""
+    def _postings(self, variants: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """The rows that have a term, each once, and how often."""
         import numpy as np  # noqa: PLC0415 - heavy
 
-        for placed in self._parts:
-            found = [postings for term in variants if (postings := placed.part.postings(term)) is not None]
-            if not found:
-                continue
-            rows, frequencies = found[0][0].astype(np.int64), found[0][1].astype(np.float32)
-            if len(found) > 1:
-                every = np.concatenate([postings[0] for postings in found])
-                rows, places = np.unique(every.astype(np.int64), return_inverse=True)
-                frequencies = np.bincount(places, np.concatenate([postings[1] for postings in found])).astype(
-                    np.float32
-                )
-            yield rows + placed.first, frequencies
+        spelled = [term.encode() for term in variants]
+        found = [
+            (placed.first, *postings)
+            for placed in self._parts
+            for term in spelled
+            if (postings := placed.part.postings(term)) is not None
+        ]
+        if not found:
+            return np.empty(0, np.intp), np.empty(0, np.float32)
+        firsts, rows_of, frequencies_of = zip(*found, strict=True)
+        # All parts at once: a call of NumPy costs as much as some thousand rows.
+        rows = np.concatenate(rows_of, dtype=np.intp)
+        rows += np.repeat(firsts, [len(rows) for rows in rows_of])
+        frequencies = np.concatenate(frequencies_of, dtype=np.float32)
+        if len(variants) > 1:
+            rows, places = np.unique(rows, return_inverse=True)
+            frequencies = np.bincount(places, frequencies).astype(np.float32)
+        return rows, frequencies
 
 
 def _terms_of(layout: Layout, segment: Segment) -> SegmentTerms:
