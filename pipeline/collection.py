@@ -179,18 +179,22 @@ class Collection:
         mode: Mode = "hybrid",
         where: str | None = None,
         rerank: str | None = None,
+        judge: bool = False,
+        think: bool = False,
         on_text: Callable[[str], None] | None = None,
     ) -> Answer:
         """An answer from the `k` best passages, with citations that resolve; found as `search` finds them.
 
         Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`
-        say so. `on_text` is called with each piece of a written answer as it arrives.
+        say so. `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`.
         """
         found = self.find(question, SearchOptions(k=k, mode=mode, where=where, rerank=rerank))
         client = self._client()
         model = choose_chat_model(client, self.config.chat_model)
         try:
-            answer = answer_with_model(client, model, question, found.hits, on_text=on_text)
+            answer = answer_with_model(
+                client, model, question, found.hits, on_text=on_text, embedder=self.embedder, judge=judge, think=think
+            )
         except (ModelNotFound, PullFailed):
             if self.config.chat_model is not None:
                 raise

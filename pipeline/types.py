@@ -222,6 +222,29 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """A sentence of an answer, and the span of the passages that supports it best.
+
+    `text` stands in the answer as it is, with its marks; `numbers` are those of the passages it cites. `score` is the
+    share of its words that the span has, `similarity` the cosine of the two, or None where it was not needed or could
+    not be had; `judged` is what the chat model says of it, or None where it was not asked. `number` is the passage of
+    `quote`, 0 where there is none.
+    """
+
+    text: str
+    support: Literal["supported", "unsupported"]
+    score: float
+    similarity: float | None = None
+    judged: bool | None = None
+    numbers: tuple[int, ...] = ()
+    number: int = 0
+    path: str = ""
+    start_line: int = 0
+    end_line: int = 0
+    quote: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens as the server counted them; zero where no model was asked."""
 
@@ -235,6 +258,9 @@ class Answer:
     """`model` is empty where the answer is extractive: sentences of the passages, quoted as they stand.
 
     `passages_read` counts the hits, from the first, that the model or the search for sentences got to read.
+    `sentences` says of every sentence of `text` whether the passages support it. `draft` is what the model wrote where
+    `text` is something else, because it did not stand up to the check; `thinking` is the reasoning of a model that
+    thinks. `stopped` says why `text` is not whole, and is empty where it is.
     """
 
     question: str
@@ -246,3 +272,7 @@ class Answer:
     usage: Usage
     notices: tuple[str, ...] = ()
     passages_read: int = 0
+    sentences: tuple[Sentence, ...] = ()
+    draft: str = ""
+    thinking: str = ""
+    stopped: Literal["", "length", "repetition", "interrupted"] = ""

@@ -1,7 +1,15 @@
 """Stage 6: Hits -> Passages -> prompt within the context -> `/api/chat` -> Answer with Citations."""
 
+from pipeline.answer.checking import marked_text
 from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.generative import DEFAULT_CHAT_MODEL, answer_with_model, choose_chat_model
 from pipeline.answer.passages import USUAL_PASSAGES
 
-__all__ = ["DEFAULT_CHAT_MODEL", "USUAL_PASSAGES", "answer_extractively", "answer_with_model", "choose_chat_model"]
+__all__ = [
+    "DEFAULT_CHAT_MODEL",
+    "USUAL_PASSAGES",
+    "answer_extractively",
+    "answer_with_model",
+    "choose_chat_model",
+    "marked_text",
+]

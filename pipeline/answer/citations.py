@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.answer.code import HiddenCode, hide_code
 from pipeline.answer.sentences import sentences, support
@@ -53,6 +53,32 @@ def resolve_citations(text: str, passages: Sequence[Passage]) -> CitedText:
         _citation(by_number[number], " ".join(claims)) for number, claims in sorted(reading.claims.items())
     )
     return CitedText(text=_trimmed(hidden.shown("\n".join(lines))), citations=citations, unknown=tuple(unknown))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A sentence of an answer: as it stands there, without its marks, and the passages that it cites."""
+
+    sentence: str
+    text: str
+    numbers: tuple[int, ...]
+
+
+def claims_of(text: str, passages: Sequence[Passage]) -> list[Claim]:
+    """The sentences of an answer with resolved marks, in order; a block of code is one, with the marks after it."""
+    known = {passage.number for passage in passages}
+    hidden = hide_code(text, passages)
+    claims: list[Claim] = []
+    for line in hidden.text.split("\n"):
+        lead = LEAD.match(line)
+        for match in SENTENCE.finditer(line, lead.end() if lead else 0):
+            marks = tuple(int(number) for number in PLAIN_MARK.findall(match[0]) if int(number) in known)
+            claim = hidden.shown(PLAIN_MARK.sub("", match[0])).strip()
+            if not claim.strip(" .") and claims:
+                claims[-1] = replace(claims[-1], numbers=(*claims[-1].numbers, *marks))
+            else:
+                claims.append(Claim(sentence=hidden.shown(match[0]), text=claim, numbers=marks))
+    return claims
 
 
 def marks_of(text: str, passages: Sequence[Passage]) -> set[int]:

@@ -14,7 +14,7 @@ from pipeline.answer.passages import USUAL_PASSAGES
 from pipeline.answer.refusal import unanswered
 from pipeline.answer.sentences import sentences, support
 from pipeline.embed import Embedder, FailedChunk
-from pipeline.types import Answer, Chunk, Hit
+from pipeline.types import Answer, Chunk, Citation, Hit, Sentence
 
 PASSAGES = 3
 """Passages to quote from; who asks for more passages than usual has all of them looked through."""
@@ -54,11 +54,29 @@ def answer_extractively(embedder: Embedder, question: str, hits: Sequence[Hit]) 
     best = [(number, hit, sentence) for cosine, (number, hit, sentence) in scored[:QUOTES] if cosine >= ANSWERED_FROM]
     if not best:
         return answer
+    citations = tuple(quotation(number, hit, sentence) for number, hit, sentence in best)
+    lines = [f"“{' '.join(citation.quote.split())}” [{citation.number}]" for citation in citations]
     return replace(
         answer,
-        text="\n".join(f"“{' '.join(sentence.split())}” [{number}]" for number, _, sentence in best),
+        text="\n".join(lines),
         answered=True,
-        citations=tuple(quotation(number, hit, sentence) for number, hit, sentence in best),
+        citations=citations,
+        sentences=tuple(_own(line, citation) for line, citation in zip(lines, citations, strict=True)),
+    )
+
+
+def _own(line: str, citation: Citation) -> Sentence:
+    """A quote supports itself."""
+    return Sentence(
+        text=line,
+        support="supported",
+        score=1.0,
+        numbers=(citation.number,),
+        number=citation.number,
+        path=citation.path,
+        start_line=citation.start_line,
+        end_line=citation.end_line,
+        quote=citation.quote,
     )
 
 

@@ -1,38 +1,34 @@
-"""Answers by a chat model: prompt within the context, streamed, citations checked, refusal recognised.
+"""Answers by a chat model: within the context, streamed, refused where nothing answers, checked by the sentence.
 
-In: a question, its hits, a client and a chat model. Out: an Answer whose citations all resolve, and whose notices say
-what the model did not get to read.
+In: a question, its hits, a client and a chat model; an embedder for what is compared by meaning. Out: an Answer whose
+citations all resolve, whose sentences say whether the passages support them, and whose notices say what was not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.answer.citations import resolve_citations
+from pipeline.answer.asking import Reply
+from pipeline.answer.checking import Judge, check_sentences
+from pipeline.answer.citations import CitedText, resolve_citations
+from pipeline.answer.evidence import ANSWERABLE_FROM, evidence_of
+from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.grounding import ungrounded_terms
-from pipeline.answer.passages import (
-    context_for,
-    context_limit,
-    estimated_tokens,
-    least_tokens,
-    passage_budget,
-    select_passages,
-)
-from pipeline.answer.prompt import messages_for
+from pipeline.answer.instructions import without_instructions
+from pipeline.answer.prompt import JUDGE_ANSWERABLE, judge_statement
+from pipeline.answer.reading import Reading
 from pipeline.answer.refusal import is_refusal, unanswered
-from pipeline.errors import InputTooLong
-from pipeline.types import Answer, Hit, Passage, Usage
+from pipeline.types import Answer, Hit, Sentence
 
 if TYPE_CHECKING:
     from pipeline.api import Client
+    from pipeline.embed import Embedder
 
 DEFAULT_CHAT_MODEL = "qwen2.5-coder:1.5b"
 
-ANSWER_TOKENS = 400
-TEMPLATE_TOKENS = 64
-"""Room for what the model's chat template puts around the messages."""
+SUPPORTED = "supported"
 
 
 def choose_chat_model(client: Client, wanted: str | None) -> str:
@@ -53,149 +49,141 @@ def answer_with_model(
     hits: Sequence[Hit],
     *,
     on_text: Callable[[str], None] | None = None,
+    embedder: Embedder | None = None,
+    judge: bool = False,
+    think: bool = False,
 ) -> Answer:
     """Asks `model` to answer from `hits`; `on_text` is called with each piece as it arrives.
 
     The best hits are read, `passages_read` of them: of no more than USUAL_PASSAGES those that fit a small budget, of
     more all that the model's context holds, and a notice names the others. Without hits no model is asked.
 
+    With `embedder`, the collection's own, no model is asked either where the passages lie too far from the question;
+    sentences are compared with the passages by meaning too; and quotes take the place of an answer that no passage
+    supports. `judge` has the model itself judge each sentence, `think` lets a model reason first that can.
+
+    An answer that breaks off, or that the model began to repeat, is kept: `stopped` and a notice say so.
+
     Raises:
-        ApiError: the server cannot be asked, or the stream breaks off (StreamInterrupted holds what had come).
+        ApiError: the server cannot be asked, or fails before anything of the answer has come.
     """
     if not hits:
         return unanswered(question, model=model, notices=("there is no passage to answer from",))
-    written = _write(client, model, question, hits, on_text)
-    notices = [*_left_out(written, model, hits), *_cut(written, model)]
+    readable, addressed = without_instructions(hits)
+    reading = Reading(client, model, question, readable, think=think)
+    withheld = [
+        f"{hit.path}:{hit.start_line} speaks to a language model; that part of passage {hit.rank} was withheld from it"
+        for hit in addressed
+        if hit.rank <= reading.read
+    ]
+    if refusal := _refused_before(reading, embedder):
+        return replace(refusal, hits=tuple(hits), notices=(*withheld, *refusal.notices))
+    reply = reading.ask(on_text=on_text)
     answer = replace(
-        unanswered(question, model=model, notices=tuple(notices)),
+        unanswered(question, model=model, notices=(*withheld, *_about_reading(reading, reply))),
         hits=tuple(hits),
-        usage=written.usage,
-        passages_read=len(written.passages),
+        usage=reply.usage,
+        passages_read=reading.read,
+        thinking=reply.thinking,
+        stopped="" if reply.ending == "stop" else reply.ending,
     )
-    if is_refusal(written.text, written.passages):
+    if not reply.text.strip():
+        return _instead(answer, reading, "", f"{model} wrote no answer", embedder)
+    if is_refusal(reply.text, reading.passages):
         return answer
-    cited = resolve_citations(written.text, written.passages)
+    cited = resolve_citations(reply.text, reading.passages)
+    judging = _judge(reading) if judge else None
+    sentences = check_sentences(cited.text, question, reading.passages, embedder=embedder, judge=judging)
+    if not any(sentence.support == SUPPORTED for sentence in sentences):
+        why = f"no passage supports what {model} wrote, so it was left out"
+        return _instead(answer, reading, cited.text, why, embedder)
+    return replace(
+        answer,
+        text=cited.text,
+        answered=True,
+        citations=cited.citations,
+        sentences=sentences,
+        notices=(*answer.notices, *_about_text(cited, sentences, reading)),
+    )
+
+
+def _refused_before(reading: Reading, embedder: Embedder | None) -> Answer | None:
+    """The refusal of a question that the passages do not answer, by how near they are and by what the model says."""
+    if embedder is None:
+        return None
+    evidence = evidence_of(reading.question, reading.hits, reading.passages, embedding_model=embedder.model)
+    if evidence is None or not evidence.doubtful:
+        return None
+    why = f"{evidence.words:.0%} of the question's words, cosine {evidence.cosine:.2f}"
+    if evidence.hopeless:
+        notice = f"the nearest passages have too little of the question ({why}); {reading.model} was not asked"
+    else:
+        judged = reading.yes(JUDGE_ANSWERABLE)
+        if judged is None or evidence.with_judgement(judged) >= ANSWERABLE_FROM:
+            return None
+        notice = (
+            f"the nearest passages have little of the question ({why}), and {reading.model} finds no answer in them"
+        )
+    refusal = unanswered(reading.question, model=reading.model, notices=(notice,))
+    return replace(refusal, passages_read=reading.read)
+
+
+def _judge(reading: Reading) -> Judge:
+    def judge(statement: str) -> bool | None:
+        probability = reading.yes(judge_statement(statement))
+        return None if probability is None else probability >= 0.5
+
+    return judge
+
+
+def _instead(answer: Answer, reading: Reading, draft: str, why: str, embedder: Embedder | None) -> Answer:
+    """The answer when the model's own is none: quotes that stand near the question, or that there is no answer."""
+    quoted = answer_extractively(embedder, answer.question, reading.hits) if embedder is not None else None
+    if quoted is None or not quoted.answered:
+        return replace(answer, draft=draft, notices=(*answer.notices, why))
+    return replace(
+        answer,
+        text=quoted.text,
+        answered=True,
+        citations=quoted.citations,
+        sentences=quoted.sentences,
+        draft=draft,
+        notices=(*answer.notices, f"{why}; the passages are quoted instead"),
+    )
+
+
+def _about_reading(reading: Reading, reply: Reply) -> list[str]:
+    """Notices of passages that were not read, of a prompt that was cut, and of an answer that is not whole."""
+    notices: list[str] = []
+    total, usage = len(reading.hits), reply.usage
+    if reading.full and reading.read < total:
+        first = reading.read + 1
+        which = f"{first}" if first == total else f"{first} to {total}"
+        notices.append(
+            f"{total - reading.read} of {total} passages did not fit and were not used ({which}): "
+            f"the context of {reading.model} holds {reading.limit} tokens"
+        )
+    if cut := reading.cut(reply):
+        notices.append(cut)
+    if reply.ending == "length":
+        full = usage.prompt_tokens + usage.answer_tokens >= usage.context_limit
+        why = f"the context of {reading.model} is full" if full else "that is the most that was asked for"
+        notices.append(f"the answer breaks off after {usage.answer_tokens} tokens: {why}")
+    elif reply.ending == "repetition":
+        notices.append(f"{reading.model} began to repeat itself and was stopped")
+    elif reply.ending == "interrupted":
+        notices.append(f"the answer breaks off: {reply.failure}")
+    return notices
+
+
+def _about_text(cited: CitedText, sentences: Sequence[Sentence], reading: Reading) -> list[str]:
+    notices: list[str] = []
     if cited.unknown:
         numbers = ", ".join(f"[{number}]" for number in cited.unknown)
         notices.append(f"the model cited {numbers}, which is no passage; the mark was removed")
-    if not cited.citations:
-        notices.append("no passage supports this answer; do not rely on it")
-    if invented := ungrounded_terms(cited.text, question, written.passages):
+    if invented := ungrounded_terms(cited.text, reading.question, reading.passages):
         notices.append(f"not in the passages: {', '.join(invented)}; do not rely on this answer")
-    return replace(answer, text=cited.text, answered=True, citations=cited.citations, notices=tuple(notices))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    """What a model wrote, from which passages; `prompt` is what it got to read.
-
-    `limit` is the most context that the model can have, `full` says that this is what kept more passages out.
-    """
-
-    text: str
-    passages: tuple[Passage, ...]
-    prompt: str
-    usage: Usage
-    done_reason: str
-    limit: int
-    full: bool
-
-
-def _write(
-    client: Client, model: str, question: str, hits: Sequence[Hit], on_text: Callable[[str], None] | None
-) -> _Written:
-    """The estimate of tokens decides first; where the server counts more, the context grows, then passages go."""
-    limit = context_limit(client.show(model).model_info)
-    answer_tokens = min(ANSWER_TOKENS, limit // 4)
-    beside = answer_tokens + TEMPLATE_TOKENS
-    room = limit - beside - _estimated(messages_for(question, []))
-    budget = passage_budget(len(hits), room=room)
-    full = budget == room
-    passages = select_passages(hits, budget=budget).passages
-    messages = messages_for(question, passages)
-    context = context_for(_estimated(messages) + beside, limit=limit)
-    while True:
-        try:
-            text, usage, reason = _generate(client, model, messages, context, answer_tokens, on_text)
-            break
-        except InputTooLong as error:
-            if error.status != 400:  # an error in mid-stream: part of an answer has been shown
-                raise
-            if context < limit:
-                context = min(2 * context, limit)
-            elif len(passages) > 1:
-                full = True
-                passages = passages[:-1]
-                messages = messages_for(question, passages)
-            else:
-                raise
-    prompt = "".join(message["content"] for message in messages)
-    return _Written(
-        text=text, passages=passages, prompt=prompt, usage=usage, done_reason=reason, limit=limit, full=full
-    )
-
-
-def _generate(
-    client: Client,
-    model: str,
-    messages: Sequence[dict[str, str]],
-    context: int,
-    answer_tokens: int,
-    on_text: Callable[[str], None] | None,
-) -> tuple[str, Usage, str]:
-    stream = client.chat_stream(
-        model,
-        messages,
-        options={"num_ctx": context, "num_predict": answer_tokens, "temperature": 0, "seed": 1},
-        truncate=False,
-        shift=False,
-    )
-    pieces: list[str] = []
-    usage = Usage(context_limit=context)
-    reason = ""
-    for chunk in stream:
-        piece = chunk.message.content
-        if piece:
-            pieces.append(piece)
-            if on_text is not None:
-                on_text(piece)
-        if chunk.done:
-            reason = chunk.done_reason
-            usage = Usage(
-                prompt_tokens=chunk.prompt_eval_count or 0,
-                answer_tokens=chunk.eval_count or 0,
-                context_limit=context,
-            )
-    return "".join(pieces), usage, reason
-
-
-def _estimated(messages: Sequence[dict[str, str]]) -> int:
-    return sum(estimated_tokens(message["content"]) for message in messages)
-
-
-def _left_out(written: _Written, model: str, hits: Sequence[Hit]) -> list[str]:
-    """The notice that names the hits which were asked for and for which the context has no room."""
-    used = len(written.passages)
-    if used >= len(hits) or not written.full:
-        return []
-    which = f"{used + 1}" if used + 1 == len(hits) else f"{used + 1} to {len(hits)}"
-    return [
-        f"{len(hits) - used} of {len(hits)} passages did not fit and were not used ({which}): "
-        f"the context of {model} holds {written.limit} tokens"
-    ]
-
-
-def _cut(written: _Written, model: str) -> list[str]:
-    """Notices of a prompt that the server seems to have cut, and of an answer that breaks off."""
-    usage = written.usage
-    notices: list[str] = []
-    if 0 < usage.prompt_tokens < least_tokens(written.prompt):
-        notices.append(
-            f"the server read {usage.prompt_tokens} tokens of a prompt of about {estimated_tokens(written.prompt)}: "
-            f"it seems to have cut it to a context smaller than the {usage.context_limit} tokens that were asked for"
-        )
-    if written.done_reason == "length":
-        full = usage.prompt_tokens + usage.answer_tokens >= usage.context_limit
-        why = f"the context of {model} is full" if full else "that is the most that was asked for"
-        notices.append(f"the answer breaks off after {usage.answer_tokens} tokens: {why}")
+    unsupported = sum(sentence.support != SUPPORTED for sentence in sentences)
+    if unsupported:
+        notices.append(f"no passage supports {unsupported} of {len(sentences)} sentences; do not rely on them")
     return notices

@@ -1,9 +1,14 @@
-"""The prompt: instructions, the passages fenced as data, the question. In: passages. Out: chat messages."""
+"""The prompt: instructions, the passages fenced as data, the question. In: passages. Out: chat messages.
+
+All prompts about one question begin with the same instructions and sources, so that a server which keeps what it has
+read reads them once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.answer.fence import fenced, key_for
 from pipeline.types import Passage
 
 REFUSAL = "I don't know"
@@ -15,20 +20,20 @@ INSTRUCTIONS = f"""You answer questions from numbered sources and from nothing e
 - If the sources do not contain the answer, reply only: {REFUSAL}."""
 
 
-def messages_for(question: str, passages: Sequence[Passage]) -> list[dict[str, str]]:
-    """A system and a user message for `/api/chat`."""
-    sources = "\n\n".join(source_text(passage) for passage in passages)
+JUDGE_ANSWERABLE = "Do the sources contain the answer to this question? Reply with one word: yes or no."
+
+
+def judge_statement(statement: str) -> str:
+    """What is asked of a sentence of an answer."""
+    return f"Statement: {statement}\n\nDo the sources say this? Reply with one word: yes or no."
+
+
+def messages_for(question: str, passages: Sequence[Passage], *, tail: str = "") -> list[dict[str, str]]:
+    """A system and a user message for `/api/chat`: the passages as ordered, the question, and `tail` after it."""
+    key = key_for(question, passages)
+    sources = "\n\n".join(fenced(passage, key) for passage in passages)
+    asked = f"Question: {question}" + (f"\n\n{tail}" if tail else "")
     return [
         {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": f"Sources:\n\n{sources}\n\nQuestion: {question}"},
+        {"role": "user", "content": f"Sources:\n\n{sources}\n\n{asked}"},
     ]
-
-
-def source_text(passage: Passage) -> str:
-    """A passage as it stands in the prompt, between marks that its own text cannot close."""
-    heading = f" {passage.hit.heading}" if passage.hit.heading else ""
-    return f'<source number="{passage.number}">{heading}\n{_defused(passage.hit.text)}\n</source>'
-
-
-def _defused(text: str) -> str:
-    return text.replace("</source", "< /source").replace("<source", "< source")

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from pipeline.answer import USUAL_PASSAGES
+from pipeline.answer import USUAL_PASSAGES, marked_text
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
 from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.search import hit_json, print_hit
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
+from pipeline.errors import UsageError
 from pipeline.query import MODES, Mode
 from pipeline.types import Answer
 
@@ -32,15 +33,30 @@ from pipeline.types import Answer
 )
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="How passages are found.")
 @click.option("--where", metavar="EXPR", help="Only documents that meet a condition; see docs/search.md.")
+@click.option("--judge", is_flag=True, help="Have the chat model judge each sentence of its answer too.")
+@click.option("--think", is_flag=True, help="Let a model that can reason do so before it answers.")
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
 @model_option
 @server_options
 @shared_options
-def ask(question: str, name: str, k: int, mode: Mode, where: str | None, config: Config, as_json: bool) -> int:
+def ask(
+    question: str,
+    name: str,
+    k: int,
+    mode: Mode,
+    where: str | None,
+    judge: bool,
+    think: bool,
+    config: Config,
+    as_json: bool,
+) -> int:
     """Answer QUESTION from the passages of a collection.
 
-    The answer cites its sources by number. Ends with status 1 if the passages do not answer the question.
+    The answer cites its sources by number, and sentences that no passage supports are marked. Ends with status 1 if the
+    passages do not answer the question, or if the answer breaks off.
     """
+    if not question.strip():
+        raise UsageError("the question is empty", hint="ask something: pipeline ask QUESTION")
     started = time.perf_counter()
     streamed: list[str] = []
 
@@ -50,17 +66,24 @@ def ask(question: str, name: str, k: int, mode: Mode, where: str | None, config:
 
     live = sys.stdout.isatty() and not as_json
     with open_for_command(name, config) as collection:
-        answer = collection.ask(question, k=k, mode=mode, where=where, on_text=show if live else None)
+        answer = collection.ask(
+            question, k=k, mode=mode, where=where, judge=judge, think=think, on_text=show if live else None
+        )
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
         print_json(_answer_json(answer, seconds))
-        return 0 if answer.answered else 1
+        return _status(answer)
     if streamed:
         click.echo()
-    if "".join(streamed).strip() != answer.text:
-        click.echo(answer.text)
+    text = marked_text(answer, click.style("(not supported)", fg="red"))
+    if "".join(streamed).strip() != text:
+        click.echo(text)
     _print_sources(answer)
-    return 0 if answer.answered else 1
+    return _status(answer)
+
+
+def _status(answer: Answer) -> int:
+    return 0 if answer.answered and answer.stopped != "interrupted" else 1
 
 
 def _print_sources(answer: Answer) -> None:
@@ -76,6 +99,8 @@ def _print_sources(answer: Answer) -> None:
             print_hit(hit)
     for text in answer.notices:
         notice(text)
+    if answer.draft:
+        notice(f"what {answer.model} wrote: {answer.draft}")
 
 
 def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
@@ -83,11 +108,15 @@ def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
         "question": answer.question,
         "answer": answer.text,
         "answered": answer.answered,
+        "sentences": [asdict(sentence) for sentence in answer.sentences],
         "citations": [asdict(citation) for citation in answer.citations],
         "hits": [hit_json(hit) for hit in answer.hits],
         "model": answer.model,
         "usage": asdict(answer.usage),
         "passages_read": answer.passages_read,
         "notices": list(answer.notices),
+        "draft": answer.draft,
+        "thinking": answer.thinking,
+        "stopped": answer.stopped,
         "seconds": seconds,
     }

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.answer import answer_with_model
-from pipeline.answer.prompt import INSTRUCTIONS
+from pipeline.answer.passages import estimated_tokens, least_tokens, select_passages
+from pipeline.answer.prompt import messages_for
 from pipeline.api import Client, RetryPolicy
 from pipeline.errors import BadRequest, ServerError
 from pipeline.server import App, InProcessTransport, ModelStore
@@ -59,13 +60,13 @@ def options_sent(script: Script) -> list[dict[str, Any]]:
 def sources_sent(script: Script) -> list[int]:
     """How many passages stood in the prompt of each request."""
     return [
-        asked.body["messages"][1]["content"].count("</source>") for asked in script.asked if asked.path == "/api/chat"
+        asked.body["messages"][1]["content"].count("</source ") for asked in script.asked if asked.path == "/api/chat"
     ]
 
 
 def hits_of(count: int, *, letters: int = 900) -> list[Hit]:
     """Hits of some 300 tokens each by the estimate."""
-    return [make.hit(KEYS + "x" * (letters - len(KEYS)), rank=rank) for rank in range(1, count + 1)]
+    return [make.hit((KEYS + f" {rank:03}" * letters)[:letters], rank=rank) for rank in range(1, count + 1)]
 
 
 def test_usual_number_of_passages_is_read_within_a_small_budget(script: Script) -> None:
@@ -104,10 +105,10 @@ def test_more_passages_get_more_context(script: Script) -> None:
 def test_more_passages_than_the_model_can_read(script: Script) -> None:
     """The model's own context is the end of it, and the notice says so."""
     answer = ask(script, hits_of(30), show(4096), reply())
-    assert sources_sent(script) == [11]
+    assert sources_sent(script) == [10]
     assert options_sent(script)[0]["num_ctx"] == 4096
     assert answer.notices == (
-        "19 of 30 passages did not fit and were not used (12 to 30): the context of m holds 4096 tokens",
+        "20 of 30 passages did not fit and were not used (11 to 30): the context of m holds 4096 tokens",
     )
 
 
@@ -140,17 +141,32 @@ def test_one_passage_that_cannot_be_read_is_an_error(script: Script) -> None:
     assert len(options_sent(script)) == 1
 
 
-def test_error_in_mid_answer_is_not_asked_for_again(script: Script) -> None:
-    """What has been shown cannot be taken back."""
-    begun = Answer(pieces=(lines({"message": {"content": "Keys"}, "done": False}, {"error": TOO_LONG}),))
-    with pytest.raises((ServerError, BadRequest), match="longer than the context length"):
-        ask(script, hits_of(2), show(32768), begun)
+def test_error_in_mid_answer_keeps_what_was_said(script: Script) -> None:
+    """What has been shown cannot be taken back: it is kept, checked, and the answer says that it is not whole."""
+    begun = Answer(pieces=(lines({"message": {"content": KEYS}, "done": False}, {"error": "out of memory"}),))
+    answer = ask(script, hits_of(2), show(32768), begun)
+    assert (answer.text, answer.answered, answer.stopped) == (f"{KEYS[:-1]} [1].", True, "interrupted")
+    assert answer.notices == ("the answer breaks off: out of memory",)
     assert len(options_sent(script)) == 1
+
+
+def test_connection_that_dies_in_mid_answer(script: Script) -> None:
+    """As an error of the server's own."""
+    begun = Answer(pieces=(lines({"message": {"content": KEYS}, "done": False}),), cut=True)
+    answer = ask(script, hits_of(2), show(32768), begun)
+    assert (answer.text, answer.stopped) == (f"{KEYS[:-1]} [1].", "interrupted")
+
+
+def test_error_before_anything_was_said_is_raised(script: Script) -> None:
+    """There is nothing to keep."""
+    begun = Answer(pieces=(lines({"message": {"content": ""}, "done": False}, {"error": "out of memory"}),))
+    with pytest.raises(ServerError, match="out of memory"):
+        ask(script, hits_of(2), show(32768), begun)
 
 
 def test_prompt_that_the_server_cut_is_noticed(script: Script) -> None:
     """A server that reads far fewer tokens than the prompt can have did not read all of it."""
-    hits = [make.hit("Every word of this passage is different from one to the next. " * 15)] * 3
+    hits = [make.hit(KEYS + f" Every word of passage {rank} is different." * 24, rank=rank) for rank in range(1, 4)]
     answer = ask(script, hits, show(32768), reply(read=100))
     assert "the server read 100 tokens of a prompt of about" in answer.notices[0]
     assert "4096 tokens that were asked for" in answer.notices[0]
@@ -181,13 +197,13 @@ def test_answer_that_only_begins_as_a_refusal_is_kept(script: Script) -> None:
     assert [citation.quote for citation in answer.citations] == [KEYS]
 
 
-def test_real_model_reads_every_passage_that_was_asked_for(models_folder: Path) -> None:
-    """The tokens that a real server counts are those of twelve passages, and lie between the two estimates."""
+def test_estimates_of_tokens_hold_for_a_real_model(models_folder: Path) -> None:
+    """The tokens that a real server counts of a prompt of twelve passages lie between the two estimates."""
     hits = [make.hit(f"Rule {rank}: {KEYS} The engineer on call does it. " * 3, rank=rank) for rank in range(1, 13)]
+    messages = messages_for(QUESTION, select_passages(hits, budget=10_000).passages)
+    prompt = "".join(message["content"] for message in messages)
     with App(ModelStore(models_folder)) as app:
         with Client("http://embedded", timeout=120, transport=InProcessTransport(app)) as client:
-            answer = answer_with_model(client, CHAT_MODEL, QUESTION, hits)
-    text = len(INSTRUCTIONS) + sum(len(hit.text) for hit in hits)
-    assert text / 6 < answer.usage.prompt_tokens < text / 2
-    assert answer.usage.context_limit == 4096
-    assert not any("did not fit" in notice or "cut" in notice for notice in answer.notices)
+            reply = client.chat(CHAT_MODEL, messages, options={"num_predict": 1, "num_ctx": 4096})
+    assert prompt.count("</source ") == 12
+    assert least_tokens(prompt) < (reply.prompt_eval_count or 0) < estimated_tokens(prompt)
