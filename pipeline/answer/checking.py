@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SUPPORTED_FROM = 0.5
+SUPPORTED_FROM = 0.55
 """Score from which the words alone are enough."""
 
-SIMILAR_FROM = 0.7
+SIMILAR_FROM = 0.75
 LEAST_SCORE = 0.3
 """Cosine of sentence and span from which they count as saying the same, if the score is not below the least."""
 

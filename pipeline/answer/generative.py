@@ -6,6 +6,7 @@ citations all resolve, whose sentences say whether the passages support them, an
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,11 +21,14 @@ from pipeline.answer.instructions import without_instructions
 from pipeline.answer.prompt import JUDGE_ANSWERABLE, judge_statement
 from pipeline.answer.reading import Reading
 from pipeline.answer.refusal import is_refusal, unanswered
+from pipeline.errors import ApiError, EmbeddingError
 from pipeline.types import Answer, Hit, Sentence
 
 if TYPE_CHECKING:
     from pipeline.api import Client
     from pipeline.embed import Embedder
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_CHAT_MODEL = "qwen2.5-coder:1.5b"
 
@@ -138,7 +142,12 @@ def _judge(reading: Reading) -> Judge:
 
 def _instead(answer: Answer, reading: Reading, draft: str, why: str, embedder: Embedder | None) -> Answer:
     """The answer when the model's own is none: quotes that stand near the question, or that there is no answer."""
-    quoted = answer_extractively(embedder, answer.question, reading.hits) if embedder is not None else None
+    quoted = None
+    if embedder is not None:
+        try:
+            quoted = answer_extractively(embedder, answer.question, reading.hits)
+        except (ApiError, EmbeddingError) as error:
+            logger.info("the passages cannot be quoted: %s", error)
     if quoted is None or not quoted.answered:
         return replace(answer, draft=draft, notices=(*answer.notices, why))
     return replace(

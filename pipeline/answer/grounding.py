@@ -12,6 +12,7 @@ from pipeline.answer.citations import without_marks
 from pipeline.types import Passage
 
 TERM = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’-][^\W\d_]+)*")
+NAMED_SOURCE = re.compile(r"\b(?:source|passage|document)s?(?: number)? \d+(?:(?:,| and|, and) \d+)*", re.IGNORECASE)
 SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*(?:[-*]|\d+\.)?\s*)[\"'“(]*$")
 
 
@@ -19,7 +20,7 @@ def ungrounded_terms(text: str, question: str, passages: Sequence[Passage]) -> l
     """Numbers, and words with a capital letter that begin no sentence, which were not read anywhere."""
     read = " ".join([question, *(f"{passage.hit.heading} {passage.hit.text}" for passage in passages)])
     known = {term.casefold() for term in TERM.findall(read)}
-    plain = without_marks(text)
+    plain = NAMED_SOURCE.sub("", without_marks(text))
     found: dict[str, None] = {}
     for match in TERM.finditer(plain):
         term = match[0]

@@ -19,6 +19,7 @@ PASSAGES = make.passages("Mara Lind wrote the courier in 2019.", "Keys are rotat
         ("- Rotated keys\n- Old keys", []),
         ("In Skerra, as asked.", []),
         ("mara lind and MARA LIND", []),
+        ("According to sources 7 and 8, and to Passage 9, it is 5.", ["5"]),
     ],
 )
 def test_terms_that_were_not_read(text: str, terms: list[str]) -> None:
