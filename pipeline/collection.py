@@ -6,12 +6,18 @@ In: a name and settings. Out: reports, hits, answers, files.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.answer import USUAL_PASSAGES, answer_extractively, answer_with_model, choose_chat_model
+from pipeline.answer import (
+    USUAL_PASSAGES,
+    answer_extractively,
+    answer_structured,
+    answer_with_model,
+    choose_chat_model,
+)
 from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
@@ -181,16 +187,21 @@ class Collection:
         rerank: str | None = None,
         judge: bool = False,
         think: bool = False,
+        schema: Mapping[str, Any] | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> Answer:
         """An answer from the `k` best passages, with citations that resolve; found as `search` finds them.
 
         Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`
-        say so. `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`.
+        say so. `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`. With `schema` the
+        answer is JSON after that schema, see `pipeline.answer.answer_structured`; only a chat model can write that.
         """
         found = self.find(question, SearchOptions(k=k, mode=mode, where=where, rerank=rerank))
         client = self._client()
         model = choose_chat_model(client, self.config.chat_model)
+        if schema is not None:
+            answer = answer_structured(client, model, question, found.hits, schema, embedder=self.embedder, think=think)
+            return replace(answer, notices=(*found.notices, *answer.notices))
         try:
             answer = answer_with_model(
                 client, model, question, found.hits, on_text=on_text, embedder=self.embedder, judge=judge, think=think

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -260,7 +260,8 @@ class Answer:
     `passages_read` counts the hits, from the first, that the model or the search for sentences got to read.
     `sentences` says of every sentence of `text` whether the passages support it. `draft` is what the model wrote where
     `text` is something else, because it did not stand up to the check; `thinking` is the reasoning of a model that
-    thinks. `stopped` says why `text` is not whole, and is empty where it is.
+    thinks; `value` is the answer where it was asked for as JSON. `stopped` says why
+    `text` is not whole, and is empty where it is.
     """
 
     question: str
@@ -276,3 +277,4 @@ class Answer:
     draft: str = ""
     thinking: str = ""
     stopped: Literal["", "length", "repetition", "interrupted"] = ""
+    value: Any = None

@@ -4,12 +4,16 @@ from pipeline.answer.checking import marked_text
 from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.generative import DEFAULT_CHAT_MODEL, answer_with_model, choose_chat_model
 from pipeline.answer.passages import USUAL_PASSAGES
+from pipeline.answer.structured import TABLE_SCHEMA, answer_structured, table_of
 
 __all__ = [
     "DEFAULT_CHAT_MODEL",
+    "TABLE_SCHEMA",
     "USUAL_PASSAGES",
     "answer_extractively",
+    "answer_structured",
     "answer_with_model",
     "choose_chat_model",
     "marked_text",
+    "table_of",
 ]

@@ -77,6 +77,28 @@ def check_sentences(
     anywhere: a sentence with such is not supported.
     """
     claims = [claim for claim in claims_of(text, passages) if content_words(claim.text) - SAYS_NOTHING]
+    return _check(claims, question, passages, embedder, judge)
+
+
+def check_statements(
+    statements: Sequence[tuple[str, str]],
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    embedder: Embedder | None = None,
+) -> tuple[Sentence, ...]:
+    """As `check_sentences`, for statements under names, which the sentences' `text` begins with."""
+    claims = [Claim(sentence=f"{name}: {text}", text=text, numbers=()) for name, text in statements]
+    return _check(claims, question, passages, embedder, None)
+
+
+def _check(
+    claims: Sequence[Claim],
+    question: str,
+    passages: Sequence[Passage],
+    embedder: Embedder | None,
+    judge: Judge | None,
+) -> tuple[Sentence, ...]:
     ranked = [_ranked(claim, question, passages) for claim in claims]
     if embedder is not None:
         ranked = _compared(claims, ranked, embedder)

@@ -73,18 +73,13 @@ def answer_with_model(
     """
     if not hits:
         return unanswered(question, model=model, notices=("there is no passage to answer from",))
-    readable, addressed = without_instructions(hits)
-    reading = Reading(client, model, question, readable, think=think)
-    withheld = [
-        f"{hit.path}:{hit.start_line} speaks to a language model; that part of passage {hit.rank} was withheld from it"
-        for hit in addressed
-        if hit.rank <= reading.read
-    ]
-    if refusal := _refused_before(reading, embedder):
-        return replace(refusal, hits=tuple(hits), notices=(*withheld, *refusal.notices))
+    begun = begin(client, model, question, hits, embedder=embedder, think=think)
+    if isinstance(begun, Answer):
+        return begun
+    reading, withheld = begun
     reply = reading.ask(on_text=on_text)
     answer = replace(
-        unanswered(question, model=model, notices=(*withheld, *_about_reading(reading, reply))),
+        unanswered(question, model=model, notices=(*withheld, *notices_about(reading, reply))),
         hits=tuple(hits),
         usage=reply.usage,
         passages_read=reading.read,
@@ -109,6 +104,22 @@ def answer_with_model(
         sentences=sentences,
         notices=(*answer.notices, *_about_text(cited, sentences, reading)),
     )
+
+
+def begin(
+    client: Client, model: str, question: str, hits: Sequence[Hit], *, embedder: Embedder | None, think: bool
+) -> Answer | tuple[Reading, list[str]]:
+    """What the model is to read, with notices of what is withheld from it; or the refusal of a question in advance."""
+    readable, addressed = without_instructions(hits)
+    reading = Reading(client, model, question, readable, think=think)
+    withheld = [
+        f"{hit.path}:{hit.start_line} speaks to a language model; that part of passage {hit.rank} was withheld from it"
+        for hit in addressed
+        if hit.rank <= reading.read
+    ]
+    if refusal := _refused_before(reading, embedder):
+        return replace(refusal, hits=tuple(hits), notices=(*withheld, *refusal.notices))
+    return reading, withheld
 
 
 def _refused_before(reading: Reading, embedder: Embedder | None) -> Answer | None:
@@ -161,7 +172,7 @@ def _instead(answer: Answer, reading: Reading, draft: str, why: str, embedder: E
     )
 
 
-def _about_reading(reading: Reading, reply: Reply) -> list[str]:
+def notices_about(reading: Reading, reply: Reply) -> list[str]:
     """Notices of passages that were not read, of a prompt that was cut, and of an answer that is not whole."""
     notices: list[str] = []
     total, usage = len(reading.hits), reply.usage

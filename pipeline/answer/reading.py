@@ -65,14 +65,20 @@ class Reading:
             think=think if THINKING in about.capabilities else None,
         )
 
-    def ask(self, *, format: dict[str, Any] | None = None, on_text: Callable[[str], None] | None = None) -> Reply:
-        """The model's answer to the question.
+    def ask(
+        self,
+        *,
+        tail: str = "",
+        format: dict[str, Any] | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Reply:
+        """The model's answer to the question, with `tail` after it.
 
         Raises ApiError if the server cannot be asked, or finds even one passage too long.
         """
         return self._fitting(
             lambda sampling: ask_model(
-                self._client, self.model, self._messages(""), sampling, format=format, on_text=on_text
+                self._client, self.model, self._messages(tail), sampling, format=format, on_text=on_text
             )
         )
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.answer import USUAL_PASSAGES, marked_text
+from pipeline.answer import TABLE_SCHEMA, USUAL_PASSAGES, marked_text, table_of
+from pipeline.answer.structured import check_schema
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
 from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.search import hit_json, print_hit
@@ -33,6 +37,14 @@ from pipeline.types import Answer
 )
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="How passages are found.")
 @click.option("--where", metavar="EXPR", help="Only documents that meet a condition; see docs/search.md.")
+@click.option(
+    "--schema",
+    "schema_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Answer in JSON that follows this JSON schema; sources go to stderr.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Answer with a table, as CSV; sources go to stderr.")
 @click.option("--judge", is_flag=True, help="Have the chat model judge each sentence of its answer too.")
 @click.option("--think", is_flag=True, help="Let a model that can reason do so before it answers.")
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
@@ -47,6 +59,8 @@ def ask(
     where: str | None,
     judge: bool,
     think: bool,
+    schema_file: Path | None,
+    as_csv: bool,
     config: Config,
     as_json: bool,
 ) -> int:
@@ -57,6 +71,9 @@ def ask(
     """
     if not question.strip():
         raise UsageError("the question is empty", hint="ask something: pipeline ask QUESTION")
+    if as_csv and schema_file is not None:
+        raise UsageError("--csv has a schema of its own", hint="give --schema or --csv, not both")
+    schema = TABLE_SCHEMA if as_csv else _schema(schema_file) if schema_file is not None else None
     started = time.perf_counter()
     streamed: list[str] = []
 
@@ -67,11 +84,22 @@ def ask(
     live = sys.stdout.isatty() and not as_json
     with open_for_command(name, config) as collection:
         answer = collection.ask(
-            question, k=k, mode=mode, where=where, judge=judge, think=think, on_text=show if live else None
+            question,
+            k=k,
+            mode=mode,
+            where=where,
+            judge=judge,
+            think=think,
+            schema=schema,
+            on_text=show if live else None,
         )
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
         print_json(_answer_json(answer, seconds))
+        return _status(answer)
+    if schema is not None and answer.answered:
+        _print_value(answer, as_csv=as_csv)
+        _print_sources(answer, err=True)
         return _status(answer)
     if streamed:
         click.echo()
@@ -86,13 +114,29 @@ def _status(answer: Answer) -> int:
     return 0 if answer.answered and answer.stopped != "interrupted" else 1
 
 
-def _print_sources(answer: Answer) -> None:
-    click.echo()
+def _schema(file: Path) -> dict[str, Any]:
+    try:
+        schema = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} is not JSON: {error}", hint="give a file with a JSON schema") from error
+    check_schema(schema)
+    return schema
+
+
+def _print_value(answer: Answer, *, as_csv: bool) -> None:
+    if as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(table_of(answer))
+    else:
+        click.echo(json.dumps(answer.value, ensure_ascii=False, indent=2))
+
+
+def _print_sources(answer: Answer, *, err: bool = False) -> None:
+    click.echo(err=err)
     for citation in answer.citations:
         where = click.style(
             place(citation.path, citation.start_line, citation.end_line, citation.page, citation.end_page), fg="cyan"
         )
-        click.echo(f"[{citation.number}] {where}\n    {' '.join(citation.quote.split())}")
+        click.echo(f"[{citation.number}] {where}\n    {' '.join(citation.quote.split())}", err=err)
     if not answer.answered and answer.hits:
         click.echo("The nearest passages:")
         for hit in answer.hits:
@@ -115,6 +159,7 @@ def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
         "usage": asdict(answer.usage),
         "passages_read": answer.passages_read,
         "notices": list(answer.notices),
+        "value": answer.value,
         "draft": answer.draft,
         "thinking": answer.thinking,
         "stopped": answer.stopped,
