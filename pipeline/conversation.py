@@ -6,6 +6,7 @@ In: a client, what the user says. Out: the model's answers, piece by piece; a JS
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,7 +25,8 @@ FORMAT = 1
 class Conversation:
     """`messages` are those of `/api/chat`, without the system prompt, which `system` holds. `options` are the model's.
 
-    A message is only kept together with its answer, so a turn that fails can be tried again.
+    A message is only kept together with its answer, so a turn that fails can be tried again. `grounding` is what a
+    `pipeline.dialogue.Dialogue` keeps of its own beside the messages: collection, settings and turns with sources.
     """
 
     model: str
@@ -32,6 +34,7 @@ class Conversation:
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     think: bool | None = None
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    grounding: dict[str, Any] | None = None
 
     def say(self, client: Client, text: str) -> Generator[ChatReply]:
         """The answer to `text`, in pieces. Closing the generator early keeps what had come as the answer.
@@ -75,11 +78,15 @@ class Conversation:
             "options": self.options,
             "think": self.think,
             "messages": self.messages,
+            **({} if self.grounding is None else {"grounding": self.grounding}),
         }
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+            with temporary.open("w", encoding="utf-8", errors="replace") as file:
+                json.dump(content, file, ensure_ascii=False, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {error.strerror}", hint="choose another place") from error
@@ -97,6 +104,7 @@ class Conversation:
                 options=dict(content["options"]),
                 think=content["think"],
                 messages=[{**message, "role": str(message["role"])} for message in content["messages"]],
+                grounding=dict(content["grounding"]) if content.get("grounding") else None,
             )
         except OSError as error:
             raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the name") from error

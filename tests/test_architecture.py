@@ -32,6 +32,7 @@ ORDER = (
     ("answer", "map"),
     ("connect",),
     ("collection", "conversation"),
+    ("dialogue",),
     ("evaluate",),
     ("cli",),
 )

@@ -1,28 +1,24 @@
-"""`pipeline chat`: a conversation with a chat model, on a terminal or from a pipe."""
+"""`pipeline chat`: a conversation with a chat model, plain or over a collection, on a terminal or from a pipe."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline.answer import choose_chat_model
+from pipeline.answer import USUAL_PASSAGES, choose_chat_model
 from pipeline.api import ChatReply, Client
 from pipeline.api import as_json as record_json
+from pipeline.cli.chat_loop import ChatLoop, conversation_file
+from pipeline.cli.grounded_chat import chat_over_collection
 from pipeline.cli.options import option_value, server_options, shared_options
-from pipeline.cli.reporting import notice, print_json, report_error
+from pipeline.cli.reporting import notice, print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.conversation import Conversation
-from pipeline.errors import ApiError, PipelineError, UsageError
+from pipeline.errors import ApiError, UsageError
+from pipeline.query import MODES, Mode
 
-QUOTES = '"""'
-LEAVING = ("/bye", "/exit")
 HELP = '''\
 /set system TEXT       the system prompt; without TEXT, none
 /set NAME VALUE        an option of the model, such as temperature 0.2 or num_ctx 8192
@@ -38,36 +34,65 @@ HELP = '''\
 Ctrl-C                 stops an answer; what was said is kept'''
 
 
-@click.command(short_help="Talk with a chat model.")
+@click.command(short_help="Talk with a chat model, or with a collection.")
+@click.option("-c", "--collection", "name", metavar="NAME", help="Answer from this collection, with sources.")
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
-@click.option("--system", default="", metavar="TEXT", help="System prompt.")
-@click.option("--load", "loaded", metavar="NAME", help="Take up a conversation that /save kept.")
+@click.option("--system", default="", metavar="TEXT", help="System prompt; not with -c.")
+@click.option("--load", "loaded", metavar="NAME", help="Take up a conversation that was kept.")
+@click.option("--where", metavar="EXPR", help="With -c: only documents that meet a condition; see docs/search.md.")
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    help=f"With -c: passages to answer from.  [default: {USUAL_PASSAGES}]",
+)
+@click.option("--mode", type=click.Choice(MODES), help=f"With -c: how passages are found.  [default: {MODES[0]}]")
 @server_options
 @shared_options
-def chat(system: str, loaded: str | None, config: Config, as_json: bool) -> int:
-    """Talk with a chat model. /help lists the commands.
+def chat(
+    name: str | None,
+    system: str,
+    loaded: str | None,
+    where: str | None,
+    k: int | None,
+    mode: Mode | None,
+    config: Config,
+    as_json: bool,
+) -> int:
+    """Talk with a chat model, or with -c ask a collection question after question. /help lists the commands.
 
-    From a pipe each line, or each block in triple quotes, is a message; with --json each answer is a JSON object on a
-    line of its own.
+    With -c every answer has sources, and a question may point to those before it. From a pipe each line, or each block
+    in triple quotes, is a message; with --json each answer is a JSON object on a line of its own.
     """
+    path = conversation_file(config, loaded) if loaded is not None else None
+    conversation = Conversation.load(path) if path is not None else None
+    kept = conversation.grounding if conversation is not None else None
+    name = name or (str(kept.get("collection")) if kept is not None else None)
+    if name is not None:
+        if system:
+            raise UsageError("--system is not for a collection", hint="leave out --system, or -c")
+        return chat_over_collection(
+            name, config, conversation=conversation, file=path, where=where, k=k, mode=mode, as_json=as_json
+        )
+    if where is not None or k is not None or mode is not None:
+        raise UsageError("--where, -k and --mode need a collection", hint="name it with -c")
     with announce(config) as connection:
-        if loaded is not None:
-            conversation = Conversation.load(_file(config, loaded))
+        if conversation is not None:
             conversation.model = config.chat_model or conversation.model
         else:
             conversation = Conversation(model=choose_chat_model(connection.client, config.chat_model))
         conversation.system = system or conversation.system
-        return _Loop(connection.client, conversation, config, as_json=as_json).run()
+        return _PlainChat(connection.client, conversation, config, as_json=as_json).run()
 
 
-class _Loop:
+class _PlainChat(ChatLoop):
+    help_text = HELP
+
     def __init__(self, client: Client, conversation: Conversation, config: Config, *, as_json: bool) -> None:
+        super().__init__(config, as_json=as_json)
         self.client = client
         self.conversation = conversation
-        self.config = config
-        self.as_json = as_json
-        self.interactive = sys.stdin.isatty() and not as_json
-        self.commands: dict[str, Callable[[str], None]] = {
+        self.commands |= {
             "set": self._set,
             "unset": self._unset,
             "show": self._show,
@@ -76,63 +101,12 @@ class _Loop:
             "clear": self._clear,
             "save": self._save,
             "load": self._load,
-            "help": lambda _: click.echo(HELP),
-            "?": lambda _: click.echo(HELP),
         }
 
-    def run(self) -> int:
-        """Reads messages and commands until the end of the input. On a terminal errors are shown and it goes on."""
-        if self.interactive:
-            notice(f"{self.conversation.model}; /help lists the commands")
-        with _line_editing(self.config, active=self.interactive):
-            while (text := self._message()) is not None and text.strip() not in LEAVING:
-                try:
-                    self._turn(text)
-                except KeyboardInterrupt:
-                    if not self.interactive:
-                        raise
-                    click.secho(" (stopped)", fg="yellow", err=True)
-                except PipelineError as error:
-                    if not self.interactive:
-                        raise
-                    report_error(error.type_name, error.message, error.hint, as_json=False)
-        return 0
+    def greeting(self) -> str:
+        return f"{self.conversation.model}; /help lists the commands"
 
-    def _turn(self, text: str) -> None:
-        word, _, rest = text.strip().partition(" ")
-        if word.startswith("/"):
-            self._command(word[1:], rest.strip())
-        elif text.strip():
-            self._say(text)
-
-    def _message(self) -> str | None:
-        """The next message, over several lines where it begins with triple quotes; None at the end."""
-        line = self._line(">>> ")
-        if line is None or not line.lstrip().startswith(QUOTES):
-            return line
-        lines = [line.lstrip().removeprefix(QUOTES)]
-        while not lines[-1].rstrip().endswith(QUOTES):
-            following = self._line("... ")
-            if following is None:
-                raise UsageError(f"the message's {QUOTES} are not closed", hint=f"end it with {QUOTES}")
-            lines.append(following)
-        lines[-1] = lines[-1].rstrip().removesuffix(QUOTES)
-        return "\n".join(lines)
-
-    def _line(self, prompt: str) -> str | None:
-        if not self.interactive:
-            line = sys.stdin.readline()
-            return line.removesuffix("\n") if line else None
-        while True:
-            try:
-                return input(prompt)
-            except EOFError:
-                click.echo()
-                return None
-            except KeyboardInterrupt:
-                click.echo("\n/bye or Ctrl-D leaves", err=True)
-
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         stream = self.conversation.say(self.client, text)
         last: ChatReply | None = None
         pieces: list[str] = []
@@ -151,12 +125,6 @@ class _Loop:
             click.echo()
         elif last is not None:
             print_json(_answer_json("".join(pieces), last))
-
-    def _command(self, name: str, rest: str) -> None:
-        command = self.commands.get(name)
-        if command is None:
-            raise UsageError(f"there is no command /{name}", hint="/help lists them")
-        command(rest)
 
     def _set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")
@@ -201,18 +169,18 @@ class _Loop:
         question = self.conversation.forget_last()
         if question is None:
             raise UsageError("nothing was asked yet", hint="ask something first")
-        self._say(question)
+        self.say(question)
 
     def _clear(self, _: str) -> None:
         self.conversation.messages.clear()
 
     def _save(self, name: str) -> None:
-        path = _file(self.config, name)
+        path = conversation_file(self.config, name)
         self.conversation.save(path)
         notice(f"saved as {path}")
 
     def _load(self, name: str) -> None:
-        self.conversation = Conversation.load(_file(self.config, name))
+        self.conversation = Conversation.load(conversation_file(self.config, name))
         notice(f"{self.conversation.model}, {len(self.conversation.messages) // 2} turns")
 
 
@@ -227,13 +195,6 @@ def _answer_json(text: str, last: ChatReply) -> dict[str, Any]:
     }
 
 
-def _file(config: Config, name: str) -> Path:
-    """A bare name is kept in the home; anything with a slash is a path."""
-    if not name:
-        raise UsageError("the conversation needs a name", hint="/save NAME")
-    return Path(name).expanduser() if "/" in name else config.home / "conversations" / f"{name}.json"
-
-
 def _switch(value: str) -> bool:
     try:
         return {"on": True, "true": True, "off": False, "false": False}[value.lower()]
@@ -246,23 +207,3 @@ def _option(name: str, value: str) -> Any:
     if name == "stop":
         return [value.strip('"')]
     return option_value(value)
-
-
-@contextlib.contextmanager
-def _line_editing(config: Config, *, active: bool) -> Any:
-    """Arrow keys and a history that outlives the program, where the platform has readline."""
-    if not active or importlib.util.find_spec("readline") is None:
-        yield
-        return
-    import readline  # noqa: PLC0415 - only on a terminal, and not everywhere
-
-    history = config.home / "chat_history"
-    with contextlib.suppress(OSError):
-        readline.read_history_file(history)
-    try:
-        yield
-    finally:
-        readline.set_history_length(1000)
-        with contextlib.suppress(OSError):
-            history.parent.mkdir(parents=True, exist_ok=True)
-            readline.write_history_file(history)

@@ -31,7 +31,7 @@ SUMMARIES = {
     "chunks": "Show how files would be cut, before anything is embedded.",
     "search": "Find passages by meaning and by words.",
     "ask": "Answer a question from a collection, with citations.",
-    "chat": "Talk with a chat model.",
+    "chat": "Talk with a chat model, or with a collection.",
     "collections": "Look after collections.",
     "models": "Look after the server's models.",
     "generate": "Complete a prompt.",
