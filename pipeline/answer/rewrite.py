@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.answer.passages import context_for, context_limit, estimated_tokens
-from pipeline.answer.sentences import content_words
+from pipeline.answer.sentences import COMMON
 
 if TYPE_CHECKING:
     from pipeline.api import Client
@@ -49,6 +49,7 @@ POINTERS = re.compile(
 INSIDE_FROM = 3
 """Content words before a pronoun from which it is taken to point to one of them."""
 
+WORD = re.compile(r"\w+")
 QUESTION_WORDS = frozenset(
     ["much", "many", "long", "often", "far", "soon", "exactly", "please", "else", "more", "tell"]
 )
@@ -92,8 +93,8 @@ def stands_alone(question: str) -> bool:
 
 
 def _said(text: str) -> int:
-    """Content words that say what a question is about."""
-    return len(content_words(text) - QUESTION_WORDS)
+    """How many words of a question say what it is about."""
+    return len(_words(text))
 
 
 def standalone_question(client: Client, model: str, question: str, history: Sequence[tuple[str, str]]) -> Standalone:
@@ -159,8 +160,13 @@ def parsed(content: str, question: str, history: Sequence[tuple[str, str]]) -> s
     return rewritten
 
 
+def _words(text: str) -> set[str]:
+    """The words of a text, in lower case, but for those of any question and the most common ones."""
+    return {word for word in WORD.findall(text.lower()) if word not in COMMON and word not in QUESTION_WORDS}
+
+
 def _stems(text: str) -> set[str]:
-    return {word[:STEM] for word in content_words(text) - QUESTION_WORDS}
+    return {word[:STEM] for word in _words(text)}
 
 
 def _messages(question: str, history: Sequence[tuple[str, str]]) -> list[dict[str, str]]:

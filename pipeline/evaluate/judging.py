@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.answer.sentences import content_words, support
+from pipeline.answer.sentences import COMMON
 from pipeline.evaluate.golden import GoldenQuestion
 from pipeline.types import Answer, Citation, Hit
 
@@ -137,11 +137,13 @@ def judge_sentences(answer: Answer) -> tuple[JudgedSentence, ...]:
     for match in SENTENCE.finditer(answer.text):
         numbers = tuple(int(number) for number in MARK.findall(match[0]))
         text = MARK.sub("", match[0]).strip()
-        if not content_words(text):
+        words = _content(text)
+        if not words:
             continue
         source = " ".join(piece for number in numbers for piece in cited.get(number, []))
         numerals = set(NUMERAL.findall(text))
-        supported = numerals <= set(NUMERAL.findall(source)) and support(text, source) >= SUPPORTED_FROM
+        shared = len(words & _content(source)) / len(words)
+        supported = numerals <= set(NUMERAL.findall(source)) and shared >= SUPPORTED_FROM
         judged.append(JudgedSentence(text=text, numbers=numbers, supported=supported))
     return tuple(judged)
 
@@ -164,6 +166,11 @@ def _tokens(text: str) -> list[str]:
     plain = unicodedata.normalize("NFKC", MARK.sub(" ", text)).casefold()
     plain = THOUSANDS.sub("", POSSESSIVE.sub("", plain))
     return [_singular(token) for token in TOKEN.findall(plain) if token not in ARTICLES]
+
+
+def _content(text: str) -> set[str]:
+    """The tokens that say something: without the most common words."""
+    return {token for token in _tokens(text) if token not in COMMON}
 
 
 def _singular(word: str) -> str:
