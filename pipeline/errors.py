@@ -19,6 +19,7 @@ PipelineError
 │   ├── DimensionMismatch
 │   └── BadVector                NaN, infinite or of zero length
 ├── ReadError                  one document cannot be read
+├── Canceled                   work that was told to stop; what it had done is kept
 ├── StorageError               the collection on disk
 │   ├── CollectionNotFound
 │   ├── CollectionLocked
@@ -57,7 +58,10 @@ class PipelineError(Exception):
 
 
 class UsageError(PipelineError):
+    """`at` is where in the argument the mistake stands, in characters, where that is known."""
+
     exit_status = 2
+    at: int | None = None
 
 
 class ApiError(PipelineError):
@@ -168,6 +172,10 @@ class ReadError(PipelineError):
     def __init__(self, message: str, *, path: Path, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.path = path
+
+
+class Canceled(PipelineError):
+    pass
 
 
 class StorageError(PipelineError):

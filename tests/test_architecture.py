@@ -31,9 +31,10 @@ ORDER = (
     ("query",),
     ("answer", "map"),
     ("connect",),
-    ("collection", "conversation"),
+    ("collection", "conversation", "shapes"),
     ("dialogue",),
     ("evaluate",),
+    ("web",),
     ("cli",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}

@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from pipeline.answer import TABLE_SCHEMA, USUAL_PASSAGES, marked_text, table_of
 from pipeline.answer.structured import check_schema
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
 from pipeline.cli.reporting import notice, place, print_json
-from pipeline.cli.search import hit_json, print_hit
+from pipeline.cli.search import print_hit
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.errors import UsageError
 from pipeline.query import MODES, Mode
+from pipeline.shapes import answer_json
 from pipeline.types import Answer
 
 
@@ -95,7 +95,7 @@ def ask(
         )
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
-        print_json(_answer_json(answer, seconds))
+        print_json(answer_json(answer, seconds))
         return _status(answer)
     if schema is not None and answer.answered:
         _print_value(answer, as_csv=as_csv)
@@ -145,23 +145,3 @@ def _print_sources(answer: Answer, *, err: bool = False) -> None:
         notice(text)
     if answer.draft:
         notice(f"what {answer.model} wrote: {answer.draft}")
-
-
-def _answer_json(answer: Answer, seconds: float) -> dict[str, Any]:
-    return {
-        "question": answer.question,
-        "answer": answer.text,
-        "answered": answer.answered,
-        "sentences": [asdict(sentence) for sentence in answer.sentences],
-        "citations": [asdict(citation) for citation in answer.citations],
-        "hits": [hit_json(hit) for hit in answer.hits],
-        "model": answer.model,
-        "usage": asdict(answer.usage),
-        "passages_read": answer.passages_read,
-        "notices": list(answer.notices),
-        "value": answer.value,
-        "draft": answer.draft,
-        "thinking": answer.thinking,
-        "stopped": answer.stopped,
-        "seconds": seconds,
-    }

@@ -16,6 +16,7 @@ from pipeline.cli.reporting import confirm_removal, notice, print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.errors import UsageError
+from pipeline.shapes import models_json
 
 GIB = 2**30
 MIB = 2**20
@@ -32,25 +33,16 @@ def models() -> None:
 def list_models(config: Config, as_json: bool) -> int:
     """The models on the server, with size, kind and digest; with the embedded server, also those it can pull."""
     with announce(config) as connection:
-        entries: list[dict[str, Any]] = [
-            {
-                "name": model.name,
-                "size": model.size,
-                "digest": model.digest,
-                "capabilities": list(model.capabilities),
-                "modified_at": model.modified_at,
-            }
-            for model in connection.client.tags()
-        ]
-        can_pull = available() if connection.embedded else []
+        shown = models_json(connection.client.tags(), embedded=connection.embedded)
     if as_json:
-        print_json({"embedded": connection.embedded, "models": entries, "available": can_pull})
+        print_json(shown)
         return 0
+    entries = shown["models"]
     for entry in entries:
         kinds = ", ".join(entry["capabilities"])
         click.echo(f"{entry['name']:<28} {shown_size(entry['size']):>9}  {entry['digest'][:12]}  {kinds}")
     have = {entry["name"] for entry in entries}
-    for entry in can_pull:
+    for entry in shown["available"]:
         if entry["name"] not in have:
             click.echo(f"{entry['name']:<28} {shown_size(entry['size']):>9}  not pulled    {entry['licence']}")
     return 0
@@ -206,13 +198,6 @@ def remove(names: tuple[str, ...], yes: bool, config: Config, as_json: bool) -> 
     if as_json:
         print_json({"removed": list(names)})
     return 0
-
-
-def available() -> list[dict[str, Any]]:
-    """What the embedded server can pull."""
-    from pipeline.server.weights import CATALOGUE  # noqa: PLC0415 - only with the embedded server
-
-    return [{"name": weights.name, "size": weights.size, "licence": weights.licence} for weights in CATALOGUE.values()]
 
 
 def _read_modelfile(path: Path) -> Modelfile:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -15,7 +14,8 @@ from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.session import open_for_command
 from pipeline.collection import find_in
 from pipeline.config import Config
-from pipeline.query import MODES, RERANK_SECONDS, Found, SearchOptions
+from pipeline.query import MODES, RERANK_SECONDS, SearchOptions
+from pipeline.shapes import found_json
 from pipeline.types import Hit, Stage
 
 EXCERPT_LINES = 6
@@ -80,7 +80,7 @@ def search(
         found = find_in(collections, query, options, like=like)
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
-        print_json(_found_json(found, query=query, like=like, names=names, seconds=seconds))
+        print_json(found_json(found, query=query, like=like, names=names, seconds=seconds))
         return 0
     for hit in found.hits:
         print_hit(hit, full=full, query=query, name_collection=len(names) > 1)
@@ -90,25 +90,6 @@ def search(
         narrowed = options.where or '"' in query or options.mode == "lexical"
         click.echo("nothing found" if narrowed else "the collection is empty", err=True)
     return 0
-
-
-def _found_json(
-    found: Found, *, query: str, like: str | None, names: tuple[str, ...], seconds: float
-) -> dict[str, Any]:
-    result: dict[str, Any] = {"query": query, "collection": names[0] if len(names) == 1 else list(names)}
-    if like is not None:
-        result["like"] = like
-    hits = [hit_json(hit) for hit in found.hits]
-    result |= {"mode": found.mode, "hits": hits, "notices": list(found.notices), "seconds": seconds}
-    return result
-
-
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit in the shape of `search --json`; paths are absolute, `explain` is there where it was asked for."""
-    fields = asdict(hit)
-    if hit.explain is None:
-        del fields["explain"]
-    return fields
 
 
 def print_hit(hit: Hit, *, full: bool = False, query: str = "", name_collection: bool = False) -> None:

@@ -63,7 +63,10 @@ class IndexReport:
 
 
 class IndexProgress:
-    """What a caller may watch; every method does nothing here."""
+    """What a caller may watch; every method does nothing here.
+
+    One that raises ends the run, as Ctrl-C does: what has been embedded is kept.
+    """
 
     def walked(self, files: int) -> None:
         """The walk over the paths found so many documents."""

@@ -106,7 +106,9 @@ def point_at(expression: str, at: int, problem: str, hint: str = HINT) -> UsageE
     line_start = expression.rfind("\n", 0, at) + 1
     line = expression[line_start:].partition("\n")[0]
     mark = re.sub(r"[^\t]", " ", line[: at - line_start])
-    return UsageError(f"--where: {problem}\n  {line}\n  {mark}^", hint=hint)
+    error = UsageError(f"--where: {problem}\n  {line}\n  {mark}^", hint=hint)
+    error.at = at
+    return error
 
 
 class _Parser:

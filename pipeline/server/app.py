@@ -16,9 +16,19 @@ from pipeline.server.chat import chat
 from pipeline.server.creating import create
 from pipeline.server.embedding import embed, embeddings
 from pipeline.server.engine import Engine
-from pipeline.server.exchange import Cancellation, Reply, Request, RequestCanceled, error_reply, json_reply, text_reply
+from pipeline.server.exchange import (
+    BODY_TOO_LARGE,
+    Cancellation,
+    Reply,
+    Request,
+    RequestCanceled,
+    error_reply,
+    json_reply,
+    text_reply,
+)
 from pipeline.server.failures import failure
 from pipeline.server.generate import generate
+from pipeline.server.guard import Guard, allowed_origins
 from pipeline.server.models import ModelStore
 from pipeline.server.pool import SHUTTING_DOWN, EnginePool, Load
 from pipeline.server.pruning import prune
@@ -33,7 +43,8 @@ from pipeline.server.v1.embeddings import embeddings as v1_embeddings
 from pipeline.server.v1.responses import responses
 
 Handler = Callable[[Service, Request], Reply]
-BODY_TOO_LARGE = "http: request body too large"
+SPARE_THREADS = 32
+"""Threads beyond those in which requests wait for a model."""
 
 ROUTES: dict[str, dict[str, Handler]] = {
     "/": {"GET": library.root, "HEAD": library.root},
@@ -80,6 +91,19 @@ class App:
         self._closed = False
         self._running: WeakSet[Cancellation] = WeakSet()
         """Of requests that are answered, and of replies that are still streamed: a stream holds its own."""
+
+    @property
+    def threads(self) -> int:
+        return self.settings.max_queue + SPARE_THREADS
+
+    def guard(self, bound: str) -> Guard:
+        return Guard(bound=bound, origins=allowed_origins(self.settings.origins))
+
+    def body_limit(self, method: str, path: str) -> int | None:
+        return None if takes_pieces(method, path) else self.settings.max_body_bytes
+
+    def refusal(self, path: str, status: int, text: str) -> Reply:
+        return refusal(path, status, text)
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; every failure is an answer too. The caller closes the reply."""

@@ -16,6 +16,7 @@ from typing import Any
 JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"
 TEXT = "text/plain; charset=utf-8"
+BODY_TOO_LARGE = "http: request body too large"
 
 
 class Refusal(Exception):
@@ -78,7 +79,8 @@ class Cancellation:
 class Request:
     """What the client sent. Header names are lower case; `path` is decoded and without the query.
 
-    `incoming` is the body where it is not read yet, piece by piece; `body` is empty then.
+    `incoming` is the body where it is not read yet, piece by piece; `body` is empty then. `client` is the address that
+    the request came from, empty where there is none.
     """
 
     method: str
@@ -88,6 +90,7 @@ class Request:
     query: str = ""
     cancellation: Cancellation = field(default_factory=Cancellation)
     incoming: Iterator[bytes] | None = None
+    client: str = ""
 
     def pieces(self) -> Iterator[bytes]:
         """The body, of any size. Raises RequestCanceled if the client goes away before its end."""

@@ -11,7 +11,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.server.exchange import Reply
 
@@ -37,21 +37,25 @@ def allowed_origins(extra: Iterable[str] = ()) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """`bound` is the address the server listens on: only on loopback is the Host checked."""
+    """`bound` is the address the server listens on: only on loopback is the Host checked.
+
+    `refused` is what those are told who may not talk to it.
+    """
 
     bound: str
     origins: tuple[str, ...]
+    refused: Reply = field(default_factory=lambda: Reply(status=403))
 
     def refusal(self, method: str, headers: Mapping[str, str]) -> Reply | None:
         """The reply that ends the exchange here, if there is one: a preflight's answer, or 403."""
         origin = headers.get("origin", "")
         if self._foreign(headers) and origin:
             if not self.origin_allowed(origin):
-                return Reply(status=403)
+                return self.refused
             if method == "OPTIONS":
                 return Reply(status=204, headers=self._preflight(origin))
         if not self.host_allowed(headers.get("host", "")):
-            return Reply(status=403)
+            return self.refused
         return Reply(status=204) if method == "OPTIONS" else None
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
@@ -64,7 +68,7 @@ class Guard:
         return "*" in self.origins or any(_matches(origin, pattern) for pattern in self.origins)
 
     def host_allowed(self, host: str) -> bool:
-        if not _is_loopback(self.bound):
+        if not is_loopback(self.bound):
             return True
         name = _without_port(host).lower()
         try:
@@ -100,7 +104,7 @@ def _matches(origin: str, pattern: str) -> bool:
     return re.fullmatch(fnmatch.translate(pattern.replace("[", "[[]")), origin) is not None
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:

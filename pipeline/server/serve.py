@@ -1,7 +1,7 @@
-"""The socket server: an `App` comes in, an HTTP server that people and other tools can reach goes out.
+"""The socket server: an application comes in, an HTTP server that people and other tools can reach goes out.
 
-uvicorn does the HTTP; `_Adapter` turns its calls into Requests for the app, in threads, and tells the app when
-a client has gone.
+uvicorn does the HTTP; `_Adapter` turns its calls into Requests for the application, in threads, and tells it when
+a client has gone. The embedded server's `App` is one application, the search page another.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.errors import MissingExtra, PipelineError
-from pipeline.server.app import BODY_TOO_LARGE, App, refusal, takes_pieces
-from pipeline.server.exchange import Cancellation, Refusal, Reply, Request, Stream
-from pipeline.server.guard import Guard, allowed_origins
+from pipeline.server.exchange import BODY_TOO_LARGE, Cancellation, Refusal, Reply, Request, Stream
+from pipeline.server.guard import Guard
 from pipeline.server.incoming import Incoming
 from pipeline.server.pool import BUSY, SHUTTING_DOWN
 
@@ -32,16 +31,39 @@ Waiting = Callable[[int], None]
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
-_SPARE_THREADS = 32
-"""For requests that wait for no model, and those that a model works on."""
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TICK = 0.05
 _LAST_WORDS = 5.0
 """Seconds that a client has to take the error of a request that was broken off."""
 
 
+class Application(Protocol):
+    """What can be served. All but `guard` may be called in any number of threads."""
+
+    @property
+    def threads(self) -> int:
+        """How many requests are answered at the same time; others are refused."""
+        ...
+
+    def guard(self, bound: str) -> Guard:
+        """Who may talk to it where it listens on the address `bound`."""
+        ...
+
+    def body_limit(self, method: str, path: str) -> int | None:
+        """The longest body in bytes; None where it is handed over unread, as `Request.incoming`."""
+        ...
+
+    def handle(self, request: Request) -> Reply:
+        """Answers a request; every failure is an answer too."""
+        ...
+
+    def refusal(self, path: str, status: int, text: str) -> Reply:
+        """An error in the form that the clients of `path` read."""
+        ...
+
+
 def serve(
-    app: App,
+    app: Application,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     *,
@@ -67,7 +89,7 @@ def serve(
 
 
 @contextlib.contextmanager
-def run_in_thread(app: App, *, host: str = DEFAULT_HOST, port: int = 0) -> Generator[str]:
+def run_in_thread(app: Application, *, host: str = DEFAULT_HOST, port: int = 0) -> Generator[str]:
     """Serve in a thread, on a free port unless one is given; the value is the base URL."""
     listener = listen(host, port)
     started: threading.Event = threading.Event()
@@ -140,7 +162,12 @@ class _Stop:
 
 
 def _serve(
-    app: App, listener: socket.socket, stop: _Stop, *, ready: Ready | None = None, waiting: Waiting | None = None
+    app: Application,
+    listener: socket.socket,
+    stop: _Stop,
+    *,
+    ready: Ready | None = None,
+    waiting: Waiting | None = None,
 ) -> None:
     try:
         import uvicorn  # noqa: PLC0415  an optional dependency
@@ -181,8 +208,8 @@ def _serve(
             for connection in list(self.server_state.connections):
                 connection.transport.abort()
 
-    guard = Guard(bound=listener.getsockname()[0], origins=allowed_origins(app.settings.origins))
-    with ThreadPoolExecutor(app.settings.max_queue + _SPARE_THREADS, thread_name_prefix="request") as threads:
+    guard = app.guard(listener.getsockname()[0])
+    with ThreadPoolExecutor(app.threads, thread_name_prefix="request") as threads:
         adapter = _Adapter(app, guard, threads)
         config = uvicorn.Config(
             adapter,
@@ -225,14 +252,14 @@ class _Cancellation(Cancellation):
 
 
 class _Adapter:
-    """ASGI on one side, `App.handle` on the other."""
+    """ASGI on one side, `Application.handle` on the other."""
 
-    def __init__(self, app: App, guard: Guard, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, app: Application, guard: Guard, threads: ThreadPoolExecutor) -> None:
         self._app = app
         self._guard = guard
         self._threads = threads
         self._stopped = False
-        self._reading: set[asyncio.Task[bytes | Reply]] = set()
+        self._reading: set[asyncio.Task[bytes | None]] = set()
         self._running: set[_Cancellation] = set()
         self.in_flight = 0
 
@@ -261,13 +288,14 @@ class _Adapter:
             return
         extra = self._guard.headers(headers)
         cancellation = _Cancellation()
-        upload = Incoming(receive, cancellation) if takes_pieces(scope["method"], scope["path"]) else None
-        body = b"" if upload else await self._body(receive, scope["path"], headers)
+        limit = self._app.body_limit(scope["method"], scope["path"])
+        upload = Incoming(receive, cancellation) if limit is None else None
+        body = b"" if limit is None else await self._body(receive, scope["path"], headers, limit)
         if not isinstance(body, bytes):
             await _send_whole(send, body, {**extra, "connection": "close"})
             return
-        if len(self._running) >= self._app.settings.max_queue + _SPARE_THREADS:
-            await _send_whole(send, refusal(scope["path"], 503, BUSY), {**extra, "connection": "close"})
+        if len(self._running) >= self._app.threads:
+            await _send_whole(send, self._app.refusal(scope["path"], 503, BUSY), {**extra, "connection": "close"})
             return
         request = Request(
             method=scope["method"],
@@ -277,6 +305,7 @@ class _Adapter:
             query=scope["query_string"].decode("latin-1"),
             cancellation=cancellation,
             incoming=upload,
+            client=(scope.get("client") or ("",))[0],
         )
         # Who takes an upload sees for himself that the client hangs up.
         watcher = asyncio.create_task(_watch(receive, cancellation)) if upload is None else None
@@ -296,15 +325,16 @@ class _Adapter:
             if watcher is not None:
                 watcher.cancel()
 
-    async def _body(self, receive: Receive, path: str, headers: dict[str, str]) -> bytes | Reply:
-        reading = asyncio.create_task(_read_body(receive, path, headers, self._app.settings.max_body_bytes))
+    async def _body(self, receive: Receive, path: str, headers: dict[str, str], limit: int) -> bytes | Reply:
+        reading = asyncio.create_task(_read_body(receive, headers, limit))
         self._reading.add(reading)
         try:
-            return await reading
+            body = await reading
+            return body if body is not None else self._app.refusal(path, 413, BODY_TOO_LARGE)
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
-            return refusal(path, 503, SHUTTING_DOWN)
+            return self._app.refusal(path, 503, SHUTTING_DOWN)
         finally:
             self._reading.discard(reading)
 
@@ -321,10 +351,11 @@ class _Adapter:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
 
 
-async def _read_body(receive: Receive, path: str, headers: dict[str, str], limit: int) -> bytes | Reply:
+async def _read_body(receive: Receive, headers: dict[str, str], limit: int) -> bytes | None:
+    """The body, or None where it is longer than `limit` bytes."""
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        return refusal(path, 413, BODY_TOO_LARGE)
+        return None
     parts: list[bytes] = []
     size = 0
     while True:
@@ -334,7 +365,7 @@ async def _read_body(receive: Receive, path: str, headers: dict[str, str], limit
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            return refusal(path, 413, BODY_TOO_LARGE)
+            return None
         if not message.get("more_body"):
             return b"".join(parts)
 

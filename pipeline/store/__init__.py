@@ -6,6 +6,7 @@ from pipeline.store.layout import Layout
 from pipeline.store.manifest import read_manifest
 from pipeline.store.merge import plan_merges
 from pipeline.store.passing import PassingVectors
+from pipeline.store.reading import StoredPassage, Stretch, find_document, read_stretch
 from pipeline.store.remove import remove_collection, require_folder
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot, collection_names, require_collection
@@ -25,10 +26,14 @@ __all__ = [
     "SegmentBuilder",
     "Snapshot",
     "StoredDocument",
+    "StoredPassage",
+    "Stretch",
     "Verification",
     "collection_names",
+    "find_document",
     "plan_merges",
     "read_manifest",
+    "read_stretch",
     "remove_collection",
     "require_collection",
     "require_folder",

@@ -246,6 +246,10 @@ class Segment:
         """The columns of `passages.arrow` for some rows, in the order asked."""
         return self._at(PASSAGES, rows)
 
+    def chunk_ids(self, rows: Sequence[int]) -> list[str]:
+        """The ids of the chunks in some rows, in the order asked."""
+        return [columns["chunk_id"] for columns in self._at(PASSAGES, rows, "chunk_id")]
+
     def content_hashes(self, rows: Sequence[int]) -> list[bytes]:
         """The hashes of what was embedded for some rows, in the order asked."""
         return [columns["content_hash"] for columns in self._at(PASSAGES, rows, "content_hash")]

@@ -132,6 +132,11 @@ class Snapshot:
                     f"pipeline collections re-embed {self.name} --model {recorded.name}",
                 )
 
+    @property
+    def live_documents(self) -> int:
+        """How many documents there are."""
+        return sum(segment.record.documents - len(segment.deleted.documents) for segment in self.segments)
+
     def documents(self) -> Iterator[StoredDocument]:
         """Every live document, with the file times that were seen last."""
         for segment in self.segments:

@@ -414,7 +414,10 @@ def test_mistakes(command: Callable[..., Any], docs: Path, arguments: list[str],
 def test_interrupt_keeps_what_was_answered(command: Callable[..., Any], docs: Path, collection: Collection) -> None:
     """Ctrl-C in mid-run ends with 130; the answers that had come are not asked for again."""
     many = docs / "many.jsonl"
-    questions = [{"question": f"How often are the signing keys of group {number} rotated?", "path": None, "quote": None} for number in range(200)]
+    questions = [
+        {"question": f"How often are the signing keys of group {number} rotated?", "path": None, "quote": None}
+        for number in range(200)
+    ]
     many.write_text("\n".join(map(json.dumps, questions)))
     replies = collection.config.home / "evaluation" / "replies"
     before = len(list(replies.rglob("*.json")))

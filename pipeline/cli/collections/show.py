@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,23 +9,18 @@ import click
 from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.config import Config
-from pipeline.errors import PipelineError
-from pipeline.reembed import unfinished_move
-from pipeline.store import Snapshot, collection_names, require_collection
+from pipeline.shapes import collection_json, collections_json
+from pipeline.store import require_collection
 
 
 @click.command("list", short_help="The collections here.")
 @shared_options
 def list_collections(config: Config, as_json: bool) -> int:
     """The collections here, with their model and size. Ends with status 1 if one of them is damaged."""
-    rows: list[dict[str, Any]] = []
-    for name in collection_names(config.home):
-        try:
-            rows.append(_summary(require_collection(config.home, name)))
-        except PipelineError as error:
-            rows.append({"collection": name, "error": error.message})
+    shown = collections_json(config.home)
+    rows = shown["collections"]
     if as_json:
-        print_json({"home": str(config.home), "collections": rows})
+        print_json(shown)
     else:
         for row in rows:
             if "error" in row:
@@ -48,7 +42,7 @@ def list_collections(config: Config, as_json: bool) -> int:
 def show(name: str, config: Config, as_json: bool) -> int:
     """What is in collection NAME: its model, settings, segments and documents."""
     snapshot = require_collection(config.home, name)
-    details = {**_summary(snapshot), **_details(snapshot)}
+    details = collection_json(snapshot)
     if as_json:
         print_json(details)
         return 0
@@ -75,41 +69,6 @@ def show(name: str, config: Config, as_json: bool) -> int:
     return 0
 
 
-def _summary(snapshot: Snapshot) -> dict[str, Any]:
-    manifest = snapshot.manifest
-    move = unfinished_move(snapshot)
-    return {
-        "collection": snapshot.name,
-        "model": manifest.model.name,
-        "dimension": manifest.model.dimension,
-        "documents": sum(1 for _ in snapshot.documents()),
-        "chunks": manifest.live_rows,
-        "updated": manifest.updated,
-        "moving": asdict(move) if move else None,
-    }
-
-
 def _moving(move: dict[str, Any]) -> str:
     """`collections re-embed` that was cut short, or is at work."""
     return f"moving to {move['model']} ({move['dimension']}), {move['chunks']} of {move['of']} chunks embedded"
-
-
-def _details(snapshot: Snapshot) -> dict[str, Any]:
-    manifest = snapshot.manifest
-    return {
-        "folder": str(snapshot.layout.root),
-        "digest": manifest.model.digest,
-        "metric": manifest.metric,
-        "query_prefix": manifest.model.query_prefix,
-        "document_prefix": manifest.model.document_prefix,
-        "chunker": manifest.chunker,
-        "created": manifest.created,
-        "segments": [
-            {"id": record.id, "rows": record.rows, "deleted": record.deleted_rows} for record in manifest.segments
-        ],
-        "bytes": sum(file.bytes for record in manifest.segments for file in record.files),
-        "files": [
-            {"path": document.row.path, "title": document.row.title, "chunks": document.rows}
-            for document in sorted(snapshot.documents(), key=lambda item: item.row.path)
-        ],
-    }
