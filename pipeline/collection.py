@@ -93,6 +93,13 @@ class Collection:
             self._connection = None
             self._embedder = None
 
+    def over(self, connection: Connection, config: Config) -> Collection:
+        """The same collection, with what it has opened and its embedder, whose chat model is asked by `connection`."""
+        other = Collection(self.name, config, connector=lambda _: connection)
+        other._snapshot, other._searcher = self._snapshot, self._searcher
+        other._embedder = self._embedder_of(self.snapshot.manifest.model.name)
+        return other
+
     @property
     def connection(self) -> Connection:
         """The server, connected to when it is first needed."""

@@ -28,11 +28,15 @@ EMBEDDED_ADDRESS = "http://embedded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """`embedded` is true where no other server answers; `close` ends the client and unloads embedded models."""
+    """`embedded` is true where no other server answers; `close` ends the client and unloads embedded models.
+
+    `another` makes a second client on the same server: closing it, from any thread, ends what was asked through it.
+    """
 
     client: Client
     embedded: bool
     close: Callable[[], None]
+    another: Callable[[], Client]
 
     def __enter__(self) -> Self:
         return self
@@ -51,11 +55,9 @@ def connect(config: Config, *, on_pull: OnPull | None = None) -> Connection:
     """
     if config.host is not None and config.host != EMBEDDED_HOST:
         _refuse_model_files(config)
-        client = _client(config, config.host, on_pull)
-        return Connection(client=client, embedded=False, close=client.close)
+        return _elsewhere(config, config.host, on_pull)
     if config.host is None and not config.model_files and default_server_answers():
-        client = _client(config, DEFAULT_ADDRESS, on_pull)
-        return Connection(client=client, embedded=False, close=client.close)
+        return _elsewhere(config, DEFAULT_ADDRESS, on_pull)
     return _connect_embedded(config, on_pull)
 
 
@@ -77,6 +79,14 @@ def embedded_app(config: Config, *, open_files: bool = False) -> App:
     from pipeline.server import App, ModelStore, ServerSettings  # noqa: PLC0415 - heavy
 
     return App(ModelStore(config.models_folder, open_files=open_files), ServerSettings.from_environment(os.environ))
+
+
+def _elsewhere(config: Config, host: str, on_pull: OnPull | None) -> Connection:
+    def another() -> Client:
+        return _client(config, host, on_pull)
+
+    client = another()
+    return Connection(client=client, embedded=False, close=client.close, another=another)
 
 
 def _client(
@@ -113,10 +123,14 @@ def _connect_embedded(config: Config, on_pull: OnPull | None) -> Connection:
     from pipeline.server import InProcessTransport  # noqa: PLC0415 - heavy
 
     app = embedded_app(config, open_files=True)
-    client = _client(config, EMBEDDED_ADDRESS, on_pull, transport=InProcessTransport(app))
+
+    def another() -> Client:
+        return _client(config, EMBEDDED_ADDRESS, on_pull, transport=InProcessTransport(app))
+
+    client = another()
 
     def close() -> None:
         client.close()
         app.close()
 
-    return Connection(client=client, embedded=True, close=close)
+    return Connection(client=client, embedded=True, close=close, another=another)

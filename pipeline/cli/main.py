@@ -22,6 +22,7 @@ COMMANDS = {
     "generate": ("pipeline.cli.generate", "generate"),
     "embed": ("pipeline.cli.embed", "embed"),
     "serve": ("pipeline.cli.serve", "serve"),
+    "web": ("pipeline.cli.web", "web"),
     "eval": ("pipeline.cli.evaluate", "evaluate"),
     "doctor": ("pipeline.cli.doctor", "doctor"),
 }
@@ -37,6 +38,7 @@ SUMMARIES = {
     "generate": "Complete a prompt.",
     "embed": "Embed texts.",
     "serve": "Run the embedded Ollama-compatible server.",
+    "web": "Open the search page and its HTTP API.",
     "eval": "Measure retrieval or answers on golden questions or a BEIR folder.",
     "doctor": "Check what is set up and say what to do.",
 }

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+from weakref import WeakSet
 
 import anyio
 import anyio.from_thread
@@ -31,13 +32,16 @@ class InProcessTransport(httpx.BaseTransport):
     """For `httpx.Client(transport=...)`. Does not close the app: whoever made it does.
 
     The work is done in threads that are kept for the next request, because only who waits for another thread can stop
-    waiting: the engine's loading of a model, for one, cannot be broken off. `close` ends the threads that are idle; one
-    at work ends when the work does.
+    waiting: the engine's loading of a model, for one, cannot be broken off. `close`, from any thread, cancels what is
+    being answered and ends the threads that are idle; one at work ends when the work does.
     """
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._workers = _Workers()
+        self._lock = threading.Lock()
+        self._running: WeakSet[_Exchange] = WeakSet()
+        """A streamed reply holds its own."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Raises httpx.ReadTimeout when no reply comes in time; the work is cancelled then."""
@@ -48,6 +52,8 @@ class InProcessTransport(httpx.BaseTransport):
         else:
             prepared = _request(request, request.read(), None)
         exchange = _Exchange(self._app, prepared)
+        with self._lock:
+            self._running.add(exchange)
         try:
             reply = self._workers.run(exchange.answer, limit)
         except _Late as late:
@@ -56,10 +62,14 @@ class InProcessTransport(httpx.BaseTransport):
         except BaseException:
             exchange.give_up()
             raise
-        stream = _Body(request, reply.body, self._workers, limit) if isinstance(reply.body, Stream) else None
+        stream = _Body(request, exchange, reply.body, self._workers, limit) if isinstance(reply.body, Stream) else None
         return _response(request, reply, stream)
 
     def close(self) -> None:
+        with self._lock:
+            running = list(self._running)
+        for exchange in running:
+            exchange.give_up()
         self._workers.close()
 
 
@@ -153,8 +163,11 @@ class _Workers:
 
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, request: httpx.Request, stream: Stream, workers: _Workers, limit: float | None) -> None:
+    def __init__(
+        self, request: httpx.Request, exchange: _Exchange, stream: Stream, workers: _Workers, limit: float | None
+    ) -> None:
         self._request = request
+        self._exchange = exchange
         self._stream = stream
         self._workers = workers
         self._limit = limit

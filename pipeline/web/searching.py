@@ -1,0 +1,200 @@
+"""Operations that find and answer: search, ask, a document's passages, a conversation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from pipeline.answer import USUAL_PASSAGES, choose_chat_model
+from pipeline.conversation import Conversation
+from pipeline.query import SearchOptions
+from pipeline.query.snippets import matches
+from pipeline.server.exchange import Reply, json_reply
+from pipeline.shapes import answer_json, found_json, stretch_json
+from pipeline.store import read_stretch
+from pipeline.types import Answer
+from pipeline.web.events import Tell, event_reply, running
+from pipeline.web.operation import EVENTS, JSON, Call, Operation, Parameter
+from pipeline.web.schema import array, boolean, integer, number, record, reference, string
+from pipeline.web.service import Service
+from pipeline.web.shown import MODE, SCHEMAS
+
+MOST_HITS = 200
+NAME = string("Name of a collection.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+COLLECTION = Parameter(name="collection", schema=NAME, place="path", required=True)
+WHERE = string("A condition on documents; see docs/search.md.", maxLength=10_000)
+QUESTION = string(minLength=1, maxLength=20_000)
+
+
+def search(service: Service, call: Call) -> Reply:
+    started = time.perf_counter()
+    collection = service.library.collection(call["collection"])
+    query, like = call["q"], call.get("like")
+    options = SearchOptions(
+        k=call["k"],
+        mode=call["mode"],
+        where=call.get("where") or None,
+        diversity=call["diversity"],
+        per_document=call.get("per_document"),
+        collapse=call["collapse"],
+        merge=call["merge"],
+        explain=call["explain"],
+    )
+    found = collection.find(query, options, like=like)
+    seconds = round(time.perf_counter() - started, 4)
+    shape = found_json(found, query=query, like=like, names=[collection.name], seconds=seconds)
+    if call["highlight"]:
+        for hit in shape["hits"]:
+            hit["highlights"] = matches(hit["text"], query)
+    return json_reply(shape)
+
+
+def ask(service: Service, call: Call) -> Reply:
+    if call["stream"]:
+        return answer_events(service, call, lambda tell: _tell_answer(service, call, tell))
+    started = time.perf_counter()
+    with service.answering():
+        answer = answered(service, call, call["collection"], call["question"])
+    return json_reply(answer_json(answer, round(time.perf_counter() - started, 3)))
+
+
+def _tell_answer(service: Service, call: Call, tell: Tell) -> None:
+    started = time.perf_counter()
+    answer = answered(service, call, call["collection"], call["question"], lambda text: tell("piece", {"text": text}))
+    tell("answer", answer_json(answer, round(time.perf_counter() - started, 3)))
+
+
+def answered(
+    service: Service, call: Call, collection: str, question: str, on_text: Callable[[str], None] | None = None
+) -> Answer:
+    """The answer to a question; the chat model stops where the client goes away."""
+    with service.library.asking(collection, call.request.cancellation, call.get("chat_model")) as opened:
+        return opened.ask(
+            question,
+            k=call.get("k") or USUAL_PASSAGES,
+            mode=call.get("mode") or "hybrid",
+            where=call.get("where") or None,
+            on_text=on_text,
+        )
+
+
+def answer_events(service: Service, call: Call, work: Callable[[Tell], None], **more: Any) -> Reply:
+    """What `work` tells, streamed; it counts as an answer that is being written until the stream ends."""
+    cancellation = call.request.cancellation
+    held = ExitStack()
+    held.enter_context(service.answering())
+
+    def finish() -> None:
+        cancellation.set()
+        held.close()
+
+    return event_reply(running(work, cancellation), cancellation, finish=finish, **more)
+
+
+def chat(service: Service, call: Call) -> Reply:
+    cancellation = call.request.cancellation
+    *before, last = call["messages"]
+
+    def work(tell: Tell) -> None:
+        with service.library.own_client(cancellation) as client:
+            model = call.get("chat_model") or service.library.config.chat_model
+            talk = Conversation(model=choose_chat_model(client, model), messages=before)
+            for reply in talk.say(client, last["content"]):
+                tell("piece", {"text": reply.message.content})
+            tell("answer", {"model": talk.model, "answer": talk.messages[-1]["content"] if talk.messages else ""})
+
+    return answer_events(service, call, work)
+
+
+def passages(service: Service, call: Call) -> Reply:
+    snapshot = service.library.collection(call["collection"]).snapshot
+    stretch = read_stretch(
+        snapshot, call["document_id"], around=call.get("around"), first=call["first"], count=call["count"]
+    )
+    return json_reply(stretch_json(stretch, collection=snapshot.name))
+
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/api/collections/{collection}/search",
+        name="search",
+        summary="Ranked passages for a query, as `pipeline search --json` prints them.",
+        tag="search",
+        handler=search,
+        parameters=(
+            COLLECTION,
+            Parameter(name="q", schema=string("The query.", maxLength=20_000, default="")),
+            Parameter(name="like", schema=string("PATH:LINE of a passage, in place of a query.", maxLength=4_000)),
+            Parameter(name="k", schema=integer("How many hits.", minimum=1, maximum=MOST_HITS, default=10)),
+            Parameter(name="mode", schema={**MODE, "default": "hybrid"}),
+            Parameter(name="where", schema=WHERE),
+            Parameter(name="diversity", schema=number(minimum=0, maximum=1, default=0)),
+            Parameter(name="per_document", schema=integer(minimum=1, maximum=MOST_HITS)),
+            Parameter(name="collapse", schema=boolean(default=False)),
+            Parameter(name="merge", schema=boolean(default=False)),
+            Parameter(name="explain", schema=boolean(default=False)),
+            Parameter(name="highlight", schema=boolean("Say where the query's words stand.", default=False)),
+        ),
+        replies={200: {JSON: reference("Found")}},
+        errors=(404, 409, 502),
+    ),
+    Operation(
+        method="POST",
+        path="/api/collections/{collection}/ask",
+        name="ask",
+        summary="An answer with citations: whole, or as events `piece`, `piece`, ... and at last `answer` or `error`.",
+        tag="search",
+        handler=ask,
+        parameters=(COLLECTION,),
+        body=record(
+            {
+                "question": QUESTION,
+                "k": integer("Passages to answer from.", minimum=1, maximum=50, default=USUAL_PASSAGES),
+                "mode": {**MODE, "default": "hybrid"},
+                "where": WHERE,
+                "chat_model": string(maxLength=300),
+                "stream": boolean(default=False),
+            },
+            optional=("k", "mode", "where", "chat_model", "stream"),
+        ),
+        replies={200: {JSON: reference("Answer"), EVENTS: string()}},
+        errors=(404, 409, 502, 503),
+    ),
+    Operation(
+        method="GET",
+        path="/api/collections/{collection}/documents/{document_id}",
+        name="passages",
+        summary="A document's text, as the passages that are stored of it; around one of them, or from a number on.",
+        tag="search",
+        handler=passages,
+        parameters=(
+            COLLECTION,
+            Parameter(name="document_id", schema=string(maxLength=200), place="path", required=True),
+            Parameter(name="around", schema=string("A chunk_id.", maxLength=200)),
+            Parameter(name="first", schema=integer(minimum=0, maximum=2**31, default=0)),
+            Parameter(name="count", schema=integer(minimum=1, maximum=500, default=40)),
+        ),
+        replies={200: {JSON: reference("Passages")}},
+        errors=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/api/chat",
+        name="chat",
+        summary="The next message of a conversation with a chat model, without documents, as events.",
+        tag="search",
+        handler=chat,
+        body=record(
+            {
+                "messages": array(SCHEMAS["Message"], "The last one is the user's.", minItems=1, maxItems=200),
+                "chat_model": string(maxLength=300),
+            },
+            optional=("chat_model",),
+        ),
+        replies={200: {EVENTS: string()}},
+        errors=(502, 503),
+    ),
+)
