@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from math import ceil
 
 from pipeline.chunk.cuts import Breaks, best_cut, stripped
 from pipeline.chunk.headings import heading_lines
@@ -19,6 +20,9 @@ CONTEXT_SHARE = 4
 """The heading context may take one part in so many of the budget."""
 
 LEAST_BUDGET = 8
+
+EVEN_SLACK = 1.15
+"""How far beyond an equal share a part may reach for a better place to end."""
 
 
 class Budget:
@@ -68,13 +72,18 @@ class Budget:
         """Tokens that are left for the text of a chunk under `path`, what it repeats not counted."""
         return self.total - self._context(path)[1] - self.overlap
 
-    def parts(self, start: int, end: int, room: Callable[[int], int], breaks: Breaks) -> Iterator[tuple[int, int]]:
+    def parts(
+        self, start: int, end: int, room: Callable[[int], int], breaks: Breaks, *, evenly: bool = False
+    ) -> Iterator[tuple[int, int]]:
         """Spans that hold `text[start:end]` but for white space, cut at the best breaks.
 
-        A span that starts at an offset has at most `room(offset)` tokens.
+        A span that starts at an offset has at most `room(offset)` tokens. With `evenly` they are about equally large,
+        as many as are needed; else each is as large as can be, and the last one may be a few words.
         """
         start, end = stripped(self.text, start, end)
-        while start < end and self.tokens(start, end) > (left := room(start)):
+        while start < end and (tokens := self.tokens(start, end)) > (left := room(start)):
+            if evenly and left > 0:
+                left = min(left, int(EVEN_SLACK * tokens / ceil(tokens / left)))
             limit = min(self.furthest(start, left), end)
             cut = best_cut(self.text, start, limit, end, breaks) if limit > start else start
             if cut <= start:

@@ -52,7 +52,9 @@ def _units(document: Document, budget: Budget) -> Iterator[Unit]:
         def room_at(offset: int, start: int = start, room: int = room, taken: int = taken) -> int:
             return room - taken if offset == start else room
 
-        for first, last in budget.parts(block.start, block.end, room_at, breaks):
+        for first, last in budget.parts(
+            block.start, block.end, room_at, breaks, evenly=block.kind not in KEPT_IN_LINES
+        ):
             tokens = budget.tokens(first, last)
             led_by = led_by + tokens if heading else 0
             yield Unit(first, last, tokens, path, opens=heading, leads=heading)
