@@ -64,13 +64,21 @@ class Budget:
         position = bisect_left(self._sums, self._sums[last] - tokens)
         return self._offsets[position] if position < last else end
 
-    def context(self, path: tuple[str, ...]) -> str:
-        """The heading line that is embedded before a text under `path`: outer headings are dropped to make it fit."""
-        return self._context(path)[0]
+    def context(self, path: tuple[str, ...], start: int | None = None) -> str:
+        """The heading line that is embedded before a text under `path`: outer headings are dropped to make it fit.
 
-    def room(self, path: tuple[str, ...]) -> int:
-        """Tokens that are left for the text of a chunk under `path`, what it repeats not counted."""
-        return self.total - self._context(path)[1] - self.overlap
+        It is empty for a text that starts, at `start`, with the title of its document, and stands under no more.
+        """
+        return "" if self._is_titled(path, start) else self._context(path)[0]
+
+    def room(self, path: tuple[str, ...], start: int | None = None) -> int:
+        """Tokens that are left for the text of a chunk under `path`, what it repeats not counted; see `context`."""
+        taken = 0 if self._is_titled(path, start) else self._context(path)[1]
+        return self.total - taken - self.overlap
+
+    def _is_titled(self, path: tuple[str, ...], start: int | None) -> bool:
+        title = self._title
+        return bool(title) and start is not None and path in ((), (title,)) and self.text.startswith(title, start)
 
     def parts(
         self, start: int, end: int, room: Callable[[int], int], breaks: Breaks, *, evenly: bool = False

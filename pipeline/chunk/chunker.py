@@ -33,13 +33,10 @@ def chunk_document(document: Document, *, settings: ChunkSettings, counter: Toke
     lines = LineIndex(document)
     before: Span | None = None
     for span in _checked(name, strategy_named(name)(document, budget), document):
-        for start, end in budget.parts(span.start, span.end, lambda _, path=span.path: budget.room(path), PROSE):
+        for start, end in budget.parts(span.start, span.end, lambda at, path=span.path: budget.room(path, at), PROSE):
             part = Span(start, end, span.path)
             first = _repeated_from(before, part, budget) if before and budget.overlap else start
-            # A text that begins with its title says it already.
-            titled = not span.path and bool(document.title) and document.text.startswith(document.title, first)
-            context = "" if titled else budget.context(span.path)
-            yield _record(document, lines, first, end, span.path, context)
+            yield _record(document, lines, first, end, span.path, budget.context(span.path, first))
             before = part
 
 

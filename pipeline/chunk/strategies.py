@@ -79,7 +79,7 @@ def _running(document: Document, budget: Budget, breaks: Breaks) -> Iterator[Spa
         return
     outline = Outline(document)
     start, end = document.blocks[0].start, document.blocks[-1].end
-    for first, last in budget.parts(start, end, lambda offset: budget.room(outline.path_at(offset)), breaks):
+    for first, last in budget.parts(start, end, lambda offset: budget.room(outline.path_at(offset), offset), breaks):
         yield Span(first, last, outline.path_of(first, last))
 
 

@@ -41,21 +41,22 @@ def structure_spans(document: Document, budget: Budget) -> Iterator[Span]:
 
 
 def _units(document: Document, budget: Budget) -> Iterator[Unit]:
-    led_by = 0
+    led_by, led_from = 0, 0
     for block, path in with_paths(document):
         heading = block.kind == "heading"
         breaks = CODE if block.kind in KEPT_IN_LINES else PROSE
         start, _ = stripped(document.text, block.start, block.end)
-        room = budget.room(path)
-        taken = led_by if 2 * led_by < room else 0
+        first_room = budget.room(path, led_from if led_by else start)
+        taken = led_by if 2 * led_by < first_room else 0
 
-        def room_at(offset: int, start: int = start, room: int = room, taken: int = taken) -> int:
-            return room - taken if offset == start else room
+        def room_at(offset: int, under: Path = path, first: int = start, room: int = first_room - taken) -> int:
+            return room if offset == first else budget.room(under, offset)
 
         for first, last in budget.parts(
             block.start, block.end, room_at, breaks, evenly=block.kind not in KEPT_IN_LINES
         ):
             tokens = budget.tokens(first, last)
+            led_from = led_from if led_by else first
             led_by = led_by + tokens if heading else 0
             yield Unit(first, last, tokens, path, opens=heading, leads=heading)
 
@@ -93,7 +94,8 @@ class _Group:
         self.units.append(unit)
 
     def has_room_for(self, unit: Unit) -> bool:
-        return self._tokens + unit.tokens <= self._budget.room(self._path_with(unit))
+        start = self.units[0].start if self.units else unit.start
+        return self._tokens + unit.tokens <= self._budget.room(self._path_with(unit), start)
 
     def is_apart_from(self, unit: Unit) -> bool:
         """Whether a unit that opens a section begins a chunk, though there is room for it here."""
