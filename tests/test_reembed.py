@@ -15,7 +15,7 @@ from pipeline.chunk.headings import hash_of
 from pipeline.embed import Embedder
 from pipeline.errors import ApiError, CollectionNotFound, ModelMismatch, PipelineError, UsageError
 from pipeline.ingest import IndexReport, index_paths
-from pipeline.reembed import ReEmbedReport, re_embed
+from pipeline.reembed import ReEmbedReport, drop_move, re_embed, unfinished_move
 from pipeline.store import CollectionWriter, Layout, Snapshot, verify_collection
 from tests.embed_server import Behaviour, embed_server, vector_of
 
@@ -122,6 +122,42 @@ def test_move_that_fails_leaves_the_collection_and_goes_on_where_it_was(bench: B
     assert kept.total() + report.reused <= len(first) + 4 * 2
     assert Snapshot.open(bench.layout).manifest.model.name == NEW
     assert verify_collection(bench.layout).problems == ()
+
+
+def test_unfinished_move_is_known_and_can_be_dropped(bench: Bench) -> None:
+    """How far it came is known until it is whole or dropped; dropping leaves the collection as it was."""
+    snapshot = Snapshot.open(bench.layout)
+    assert unfinished_move(snapshot) is None
+    with pytest.raises(UsageError, match="is not being moved"):
+        drop_move(bench.layout)
+    bench.new.die_after = 2
+    with pytest.raises(ApiError):
+        bench.move()
+    move = unfinished_move(snapshot)
+    assert move is not None
+    assert (move.model, move.dimension, move.of) == (NEW, 16, snapshot.manifest.live_rows)
+    assert 0 < move.chunks < move.of
+    drop_move(bench.layout)
+    assert unfinished_move(snapshot) is None
+    assert bench.content() == bench.before
+    bench.new.die_after = None
+    assert bench.move().reused == 0
+    assert unfinished_move(Snapshot.open(bench.layout)) is None
+
+
+def test_other_prefixes_are_a_move(bench: Bench) -> None:
+    """A collection can be moved to the same model with another prefix, which is what texts are then sent with."""
+    bench.move()
+    bench.new.texts.clear()
+    with Client(bench.new_url, retry=QUICK) as client:
+        embedder = Embedder(
+            lambda: client, NEW, batch_size=4, concurrency=2, document_prefix="doc: ", query_prefix="q: "
+        )
+        re_embed(bench.layout, embedder)
+    assert bench.new.texts
+    assert all(text.startswith("doc: ") for text in bench.new.texts)
+    model = Snapshot.open(bench.layout).manifest.model
+    assert (model.query_prefix, model.document_prefix) == ("q: ", "doc: ")
 
 
 def test_text_that_cannot_be_embedded_ends_the_move(bench: Bench) -> None:

@@ -21,7 +21,7 @@ CONTEXT_SHARE = 4
 
 LEAST_BUDGET = 8
 
-EVEN_SLACK = 1.15
+EVEN_SLACK = 1.1
 """How far beyond an equal share a part may reach for a better place to end."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.chunk.budget import Budget
 from pipeline.chunk.cuts import CODE, PROSE, stripped
@@ -48,10 +49,7 @@ def _units(document: Document, budget: Budget) -> Iterator[Unit]:
         start, _ = stripped(document.text, block.start, block.end)
         first_room = budget.room(path, led_from if led_by else start)
         taken = led_by if 2 * led_by < first_room else 0
-
-        def room_at(offset: int, under: Path = path, first: int = start, room: int = first_room - taken) -> int:
-            return room if offset == first else budget.room(under, offset)
-
+        room_at = partial(_room_at, budget, path, start, first_room - taken)
         for first, last in budget.parts(
             block.start, block.end, room_at, breaks, evenly=block.kind not in KEPT_IN_LINES
         ):
@@ -59,6 +57,11 @@ def _units(document: Document, budget: Budget) -> Iterator[Unit]:
             led_from = led_from if led_by else first
             led_by = led_by + tokens if heading else 0
             yield Unit(first, last, tokens, path, opens=heading, leads=heading)
+
+
+def _room_at(budget: Budget, path: Path, start: int, room: int, offset: int) -> int:
+    """The room of a part that starts at `offset`: `room` for the first one, which begins at `start`."""
+    return room if offset == start else budget.room(path, offset)
 
 
 def packed(units: Iterable[Unit], budget: Budget) -> Iterator[Span]:

@@ -149,3 +149,35 @@ def test_split_chunk_makes_two_that_hold_the_same() -> None:
     assert document.text[right.start : right.end] == right.text
     assert (left.start_line, right.end_line) == (chunk.start_line, chunk.end_line)
     assert left.end_line < right.start_line
+
+
+WORDS = " ".join(f"word{number} tells of it." for number in range(40))
+
+
+def test_document_that_fits_is_one_chunk() -> None:
+    """The title of a text is counted once, where it stands, and not as a heading before itself."""
+    document = document_of(f"A title that stands apart\n\n{WORDS}", "text")
+    size = COUNTER.count(document.text)
+    (chunk,) = chunks_of(document, size)
+    assert chunk.embedded_text == chunk.text == document.text
+    first, second = chunks_of(document, size - 1)
+    assert first.text.startswith("A title that stands apart\n\nword0")
+    assert second.embedded_text == f"A title that stands apart\n{second.text}"
+
+
+def test_long_paragraph_is_cut_evenly() -> None:
+    """A paragraph a little larger than a chunk becomes two halves, not a chunk and a few words."""
+    document = document_of(WORDS, "text")
+    size = COUNTER.count(WORDS)
+    sizes = [COUNTER.count(chunk.text) for chunk in chunks_of(document, size - 5)]
+    assert len(sizes) == 2
+    assert max(sizes) < 1.4 * min(sizes)
+    assert [COUNTER.count(chunk.text) > 0.8 * (size - 5) for chunk in _cut_by("fixed", document, size - 5)] == [
+        True,
+        False,
+    ]
+
+
+def _cut_by(strategy: str, document: Document, max_tokens: int) -> list[Chunk]:
+    settings = ChunkSettings(strategy=strategy, max_tokens=max_tokens)
+    return list(chunk_document(document, settings=settings, counter=COUNTER))

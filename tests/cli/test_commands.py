@@ -451,6 +451,55 @@ def test_preview_counts_as_indexing_does(run: Run, docs: Path) -> None:
         assert (done.status, len(done.json["failures"]), done.json["skipped"]) == (1, 3, {})
 
 
+def test_move_that_was_cut_short_is_shown_and_dropped(run: Run, docs: Path, tmp_path: Path) -> None:
+    """`list` and `show` say how far a move to another model came, and --drop ends it."""
+    run("index", docs)
+    collection = tmp_path / "home" / "collections" / "default"
+    with embed_server(Behaviour(model="other", dimension=16, poison={"dough": "400"})) as url:
+        failed = run("collections", "re-embed", "default", "--model", "other", "--host", url)
+    assert (failed.status, "stopped early; kept: 1 of 2 chunks embedded with other" in failed.err) == (1, True)
+    assert "moving to other (16), 1 of 2 chunks embedded" in run("collections", "list").out
+    shown = run("collections", "show", "--json").json
+    assert shown["moving"] == {"model": "other", "dimension": 16, "chunks": 1, "of": 2}
+    assert run("collections", "re-embed", "default", "--drop").status == 0
+    assert run("collections", "show", "--json").json["moving"] is None
+    assert not (collection / "staging").exists()
+    assert run("collections", "re-embed", "default", "--drop").status == 2
+
+
+def test_prefixes_are_recorded_and_used(run: Run, docs: Path) -> None:
+    """What is given once is part of the collection: texts and queries carry it, and other ones are refused."""
+    behaviour = Behaviour()
+    with embed_server(behaviour) as url:
+        run("index", docs, "--host", url, "--query-prefix", "ask: ", "--document-prefix", "text: ")
+        assert behaviour.texts
+        assert all(text.startswith("text: ") for text in behaviour.texts)
+        behaviour.texts.clear()
+        assert run("search", "keys", "--mode", "dense", "--host", url).status == 0
+        assert behaviour.texts == ["ask: keys"]
+        shown = run("collections", "show", "--json").json
+        assert (shown["query_prefix"], shown["document_prefix"]) == ("ask: ", "text: ")
+        (docs / "more.md").write_text("More.")
+        refused = run("index", docs, "--host", url, "--document-prefix", "other: ")
+        assert (refused.status, "document prefix 'text: '" in refused.err) == (1, True)
+
+
+def test_stand_in_is_named_at_first_and_with_errors(tmp_path: Path, models_folder: Path, docs: Path) -> None:
+    """Without an Ollama the embedded server is named when it fetches its first model, and beside an error."""
+    environment = {**os.environ, "OLLAMA_HOST": "", "PIPELINE_HOME": str(tmp_path / "home")}
+
+    def call(*arguments: object, models: Path) -> str:
+        command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+        given = {**environment, "OLLAMA_MODELS": str(models)}
+        return subprocess.run(command, capture_output=True, env=given, text=True, check=False).stderr
+
+    said = "no Ollama answers on 127.0.0.1:11434: using the embedded server"
+    assert said not in call("index", docs, models=models_folder)
+    assert said in call("search", "x", "--no-pull", models=tmp_path / "empty")
+    failed = call("index", docs, "-c", "new", "--model", "nothing-such", "--no-pull", models=models_folder)
+    assert failed.index(said) < failed.index("error: ")
+
+
 def test_dry_run_counts_and_measures_and_stores_nothing(run: Run, docs: Path, tmp_path: Path) -> None:
     """What there is to do is told before; once it is done there is nothing to do."""
     before = run("index", docs, "--dry-run", "--json").json

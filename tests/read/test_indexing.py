@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.cli.test_commands import Run, run  # noqa: F401 - a fixture
+from tests.conftest import CHAT_MODEL
 from tests.read.test_office import presentation, workbook
 from tests.read.test_pdf import pdf, picture, report
 
@@ -41,9 +42,11 @@ def test_hits_of_a_pdf_name_the_page(run: Run, tmp_path: Path) -> None:  # noqa:
     hit = run("search", "fish kept in wooden barrels", "--json").json["hits"][0]
     assert hit["path"] == str(folder / "tides.pdf")
     assert "Herring is salted" in hit["text"]
-    assert hit["page"] in (1, 2)
+    assert (hit["page"], hit["end_page"]) == (1, 2)
     shown = run("search", "fish kept in wooden barrels", "-k", "1")
-    assert f"(page {hit['page']})" in shown.out
+    assert "(pages 1-2)" in shown.out
+    citation = run("ask", "In what is herring salted?", "--chat-model", CHAT_MODEL, "--json").json["citations"][0]
+    assert (citation["page"], citation["end_page"]) == (1, 2)
     (folder / "ports.xlsx").touch()
     again = run("index", folder)
     assert "documents: 3 unchanged, 1 failed" in again.out
