@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.query.hits import HEADING_SEPARATOR
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pipeline.types import Answer, Hit
 
 Shape = dict[str, Any]
+PLACES = 6
+"""After the point, of scores: float32 has seven digits."""
 
 
 def hit_json(hit: Hit) -> Shape:
@@ -29,7 +31,7 @@ def hit_json(hit: Hit) -> Shape:
     fields = asdict(hit)
     if hit.explain is None:
         del fields["explain"]
-    return fields
+    return _rounded(fields)
 
 
 def found_json(found: Found, *, query: str, like: str | None, names: Sequence[str], seconds: float) -> Shape:
@@ -163,6 +165,14 @@ def error_json(error: PipelineError) -> Shape:
     if isinstance(error, UsageError) and error.at is not None:
         told["at"] = error.at
     return {"error": told}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, PLACES)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in cast("Shape", value).items()}
+    return value
 
 
 def _available() -> list[Shape]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -89,6 +90,9 @@ def test_explanations_in_json_and_in_text(notes: Collection) -> None:
     text = run(notes, *arguments).stdout
     assert f"lexical: rank 1, {hit['scores']['lexical']:.3f} (share" in text
     assert "fused: rank 1" in text
+    numbers = re.findall(r"-?\d+\.\d+(?:e-?\d+)?", run(notes, "signing keys", "--explain", "--json").stdout)
+    assert len(numbers) > 10
+    assert all(float(number) == round(float(number), 6) for number in numbers)
 
 
 def test_a_wrong_condition_points_at_the_place(notes: Collection) -> None:
