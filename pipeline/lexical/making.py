@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import string
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from pipeline.lexical.postings import LONGEST_ROW, MOST_FREQUENT, Part
@@ -122,8 +123,8 @@ class _PartMaker:
         self.rows = 0
         self.bytes = 0
         self._analyzers = analyzers
-        self._numbers: dict[str, int] = {}
-        self._terms_of: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._terms_of: defaultdict[str, dict[str, tuple[int, ...]]] = defaultdict(dict)
         self._lengths: list[NDArray[np.intp]] = []
         self._counted: list[NDArray[np.uint64]] = []
 
@@ -131,14 +132,14 @@ class _PartMaker:
         import numpy as np  # noqa: PLC0415 - heavy
         import pyarrow as pa  # noqa: PLC0415 - heavy
 
-        count = len(slab.contexts)
+        size = len(slab.contexts)
         pieces, rows = _pieces(pa.concat_arrays([slab.texts, pa.array(slab.contexts, pa.string())]))
-        rows %= count
+        rows %= size
         terms, rows = self._expanded(pieces, rows, slab.languages)
-        self._lengths.append(np.bincount(rows, minlength=count))
+        self._lengths.append(np.bincount(rows, minlength=size))
         keys, often = np.unique(terms << np.uint64(16) | (rows + self.rows).astype(np.uint64), return_counts=True)
         self._counted.append(keys << np.uint64(8) | np.minimum(often, MOST_FREQUENT).astype(np.uint64))
-        self.rows += count
+        self.rows += size
         self.bytes += slab.bytes
 
     def _expanded(
@@ -162,16 +163,12 @@ class _PartMaker:
 
     def _numbered(self, pieces: list[str], language: str) -> list[tuple[int, ...]]:
         """Of each piece of text the numbers of its terms."""
-        known, analyzer, numbers = self._terms_of.setdefault(language, {}), self._analyzers[language], self._numbers
-        found: list[tuple[int, ...]] = []
+        known, terms_of = self._terms_of[language], self._analyzers[language].terms_of_piece
+        number = self._numbers.__getitem__
         for piece in pieces:
-            terms = known.get(piece)
-            if terms is None:
-                terms = known[piece] = tuple(
-                    [numbers.setdefault(term, len(numbers)) for term in analyzer.terms_of_piece(piece)]
-                )
-            found.append(terms)
-        return found
+            if piece not in known:
+                known[piece] = tuple(map(number, terms_of(piece)))
+        return list(map(known.__getitem__, pieces))
 
     def part(self) -> Part:
         import numpy as np  # noqa: PLC0415 - heavy

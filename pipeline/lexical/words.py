@@ -161,6 +161,7 @@ class Analyzer:
     def __init__(self, language: str = DEFAULT_LANGUAGE) -> None:
         self.language = language
         self._terms: dict[str, tuple[str, ...]] = {}
+        self._runs: dict[str, tuple[str, ...]] = {}
 
     def terms(self, text: str) -> Iterator[tuple[str, ...]]:
         """For each word of `text` in order the terms by which it is found."""
@@ -171,7 +172,7 @@ class Analyzer:
         # No word begins with a joiner, nor ends with one other than + and #.
         inner = piece.lstrip(WORD_PUNCTUATION).rstrip(_ENDLESS)
         if inner.isascii() and inner.isalnum():
-            return self.terms_of(inner)
+            return self._run_terms(inner)
         return [term for terms in self.terms(inner) for term in terms]
 
     def terms_of(self, word: str) -> tuple[str, ...]:
@@ -181,7 +182,7 @@ class Analyzer:
             found = self._analyzed(word)
             if len(self._terms) >= REMEMBERED:
                 self._terms.clear()
-            if len(word) <= LONGEST_REMEMBERED_RUN or not _unspaced_pattern().match(word):
+            if word.isascii() or len(word) <= LONGEST_REMEMBERED_RUN or not _unspaced_pattern().match(word):
                 self._terms[word] = found
         return found
 
@@ -199,18 +200,27 @@ class Analyzer:
         return list(dict.fromkeys(found))
 
     def _analyzed(self, word: str) -> tuple[str, ...]:
-        if word.isascii() and word.isalpha() and word.islower():
-            return (self._stemmed(word),)
-        word = unicodedata.normalize("NFKC", word)
-        if _unspaced_pattern().match(word):
-            return tuple(dict.fromkeys([*_grams(word), *word]))
+        if not word.isascii():
+            word = unicodedata.normalize("NFKC", word)
+            if _unspaced_pattern().match(word):
+                return tuple(dict.fromkeys([*_grams(word), *word]))
         runs = _run_pattern().findall(word)
         found = [] if runs == [word] else self._whole(word)
         for run in runs:
             if len(run) > 1 or not APOSTROPHES.search(word):
-                found.append(self._stemmed(run))
-                found.extend(map(self._stemmed, _humps(run)))
+                found.extend(self._run_terms(run))
         return tuple(dict.fromkeys(found))
+
+    def _run_terms(self, run: str) -> tuple[str, ...]:
+        """A run of letters and digits, and its pieces: remembered, as few runs make many names."""
+        found = self._runs.get(run)
+        if found is None:
+            humps = _humps(run)
+            found = tuple(dict.fromkeys(map(self._stemmed, (run, *humps)))) if humps else (self._stemmed(run),)
+            if len(self._runs) >= REMEMBERED:
+                self._runs.clear()
+            self._runs[run] = found
+        return found
 
     def _whole(self, word: str) -> list[str]:
         """A name as a whole: the same for `user_name`, `user-name` and `userName`."""
@@ -225,7 +235,7 @@ class Analyzer:
 
     def _stemmed(self, run: str) -> str:
         lowered = run.casefold()[:LONGEST_TERM]
-        stemmer = _stemmer(_language_of_word(lowered, self.language))
+        stemmer = _stemmer(self.language if lowered.isascii() else _language_of_word(lowered, self.language))
         return folded(stemmer(lowered) if stemmer else lowered)
 
 
@@ -243,8 +253,6 @@ def _grams(run: str) -> list[str]:
 
 
 def _language_of_word(lowered: str, language: str) -> str:
-    if lowered.isascii():
-        return language
     for script, languages in SCRIPTS:
         if script.match(lowered):
             return language if language in languages else languages[0]
