@@ -40,8 +40,10 @@ NOISE = 1.5
 questions and the passages that answer them, and needing as many candidates (measured, docs/search-index.md)."""
 
 SAMPLED = 100
-TRAINED = 16_384
-BLOCK = 65_536
+AVERAGED = 16_384
+"""Rows whose mean is the centre."""
+BLOCK = 4096
+"""Rows that are held at a time: FAISS needs as much again beside them."""
 
 
 def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
@@ -52,8 +54,6 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
 
     Raises StorageUnwritable; ValueError for no rows.
     """
-    import numpy as np  # noqa: PLC0415 - heavy
-
     faiss = load_faiss()
 
     rows, dimension = vectors.shape
@@ -61,11 +61,12 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
         raise ValueError("there is nothing to index")
     # One list whose centre is the mean: the flat index of this kind refuses filters, and is no faster.
     centre = faiss.IndexFlatIP(dimension)
-    centre.add(_sample(vectors, TRAINED).mean(axis=0, dtype=np.float64).astype(np.float32)[None, :])
+    centre.add(_mean(vectors))
     index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
     # More threads wait for each other where cores are shared, and take twice the processor time (measured).
     with faiss_threads(1):
-        index.train(_sample(vectors, TRAINED))
+        # With its one centre there is nothing to learn from the rows.
+        index.train(vectors[:1])
         for start in range(0, rows, BLOCK):
             index.add(vectors[start : start + BLOCK])
         candidates, recall, sampled = _calibrate(index, vectors)
@@ -135,8 +136,16 @@ class ApproximateIndex:
             return self._index.search(queries, count, params=parameters)
 
 
-def _sample(vectors: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    return vectors[:: max(1, len(vectors) // count)]
+def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of a sample of rows, shape (1, dimension)."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    rows, dimension = vectors.shape
+    step = max(1, rows // AVERAGED)
+    total = np.zeros(dimension, np.float64)
+    for start in range(0, rows, BLOCK * step):
+        total += vectors[start : start + BLOCK * step : step].sum(axis=0, dtype=np.float64)
+    return (total / len(range(0, rows, step))).astype(np.float32)[None, :]
 
 
 def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, int]:
