@@ -34,6 +34,8 @@ TILES = re.compile(
 
 Bounded, as each different piece is remembered with its count.
 """
+SHORT = 1000
+"""Characters up to which a text, such as a heading, is counted before NumPy has well begun."""
 BY_CHARACTER = Words(re.compile(f"[{CJK}{PUNCTUATION}]"), LONGEST_PIECE)
 IS_CJK = re.compile(f"[{CJK}]")
 
@@ -164,7 +166,10 @@ class EstimateCounter:
         return offsets.tolist(), costs[offsets].tolist()
 
     def count(self, text: str) -> int:
-        return sum(self.pieces(text)[1])
+        if len(text) > SHORT or not text.isascii():
+            return sum(self.pieces(text)[1])
+        singles, lengths = BY_CHARACTER.of_short_ascii(text)
+        return singles + sum([(length + 2) // 3 for length in lengths])
 
 
 def token_counter(vocabulary: Sequence[str] | None) -> TokenCounter:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PART_ROWS = 65_536
 """Rows of a part: as many as 16 bits number."""
-PART_BYTES = 16 * 2**20
+PART_BYTES = 8 * 2**20
 """Bytes of text after which a part ends: what is held in memory while one is made goes with it."""
 SLAB_BYTES = 2**21
 """Bytes of text that are cut and counted together."""

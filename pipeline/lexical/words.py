@@ -22,7 +22,7 @@ LONGEST_TERM = 64
 """Characters of a run of letters and digits that count; encoded data would otherwise fill the index."""
 LONGEST_NAME = 128
 """Characters of a name with dots and slashes up to which it is a term as a whole."""
-REMEMBERED = 200_000
+REMEMBERED = 50_000
 LONGEST_REMEMBERED_RUN = 4
 
 LANGUAGES = {

@@ -27,12 +27,10 @@ class Line(NamedTuple):
 def each_line(text: str) -> Iterator[Line]:
     """Lines as editors count them: ended by a line feed; a carriage return before it belongs to the end."""
     start = 0
-    while start <= len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end
-        content = text[start:end].removesuffix("\r")
+    for whole in text.split("\n"):
+        content = whole.removesuffix("\r")
         yield Line(start, start + len(content), content)
-        start = end + 1
+        start += len(whole) + 1
 
 
 def split_lines(text: str) -> list[Line]:
