@@ -21,8 +21,7 @@ from pipeline.api import Client
 from pipeline.api.retry import RetryPolicy
 from pipeline.embed import Embedder
 from pipeline.errors import DimensionMismatch, ModelMismatch, PipelineError, StorageUnwritable, UsageError
-from pipeline.ingest import IndexProgress, IndexReport, index_paths
-from pipeline.ingest import run as ingest_run
+from pipeline.ingest import IndexProgress, IndexReport, index_paths, pending
 from pipeline.store import Layout, Snapshot
 from pipeline.types import Document
 from tests.embed_server import Behaviour, embed_server, vector_of
@@ -448,6 +447,9 @@ def test_interrupt_keeps_what_was_embedded(bench: Bench) -> None:
     assert len(bench.behaviour.texts) == report.chunks.total - kept
 
 
+WITHIN_A_STORE = ("ingest/run.py", "ingest/pending.py", "store/builder.py", "store/segment.py")
+
+
 class InterruptAtLine:
     """Raises SIGINT at the n-th of the lines that are run by and below `_Run._store`, in a `with` block."""
 
@@ -465,7 +467,7 @@ class InterruptAtLine:
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
         if event == "call":
-            if not frame.f_code.co_filename.endswith(("ingest/run.py", "store/builder.py", "store/segment.py")):
+            if not frame.f_code.co_filename.endswith(WITHIN_A_STORE):
                 return None
             stack: FrameType | None = frame
             while stack is not None and stack.f_code.co_name != "_store":
@@ -524,7 +526,7 @@ def test_documents_that_need_no_embedding_are_not_held_back(bench: Bench, monkey
     bench.index()
     (bench.docs / "old").rename(bench.docs / "new")
     bench.write("first.txt", "unheard of")
-    monkeypatch.setattr(ingest_run, "COMMIT_ROWS", 50)
+    monkeypatch.setattr(pending, "COMMIT_ROWS", 50)
     progress = MostHeld(bench.layout)
     report = bench.index(progress=progress)
     assert progress.documents < 40
@@ -536,7 +538,7 @@ def test_documents_that_need_no_embedding_are_not_held_back(bench: Bench, monkey
 
 def test_touched_and_removed_documents_are_committed_on_the_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither new file times nor removals pile up in memory until the end of a run."""
-    monkeypatch.setattr(ingest_run, "COMMIT_ROWS", 10)
+    monkeypatch.setattr(pending, "COMMIT_ROWS", 10)
     paths = [bench.write(f"{number:02}.txt", f"text{number}") for number in range(40)]
     bench.index()
     before = bench.snapshot().manifest.generation
@@ -554,7 +556,7 @@ def test_touched_and_removed_documents_are_committed_on_the_way(bench: Bench, mo
 
 def test_commit_that_fails_is_not_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what failed first; nothing of the commit stays behind, and the next run does the work."""
-    monkeypatch.setattr(ingest_run, "COMMIT_ROWS", 4)
+    monkeypatch.setattr(pending, "COMMIT_ROWS", 4)
     for number in range(12):
         bench.write(f"{number:02}.txt", f"text{number}")
     obstacle = bench.layout.root / ".manifest-00000002.json.tmp"
@@ -584,7 +586,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_full_disk_keeps_what_was_committed(bench: Bench, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up ends the run with that reason; with more space the next run goes on from there."""
-    monkeypatch.setattr(ingest_run, "COMMIT_ROWS", 8)
+    monkeypatch.setattr(pending, "COMMIT_ROWS", 8)
     bench.layout = Layout.of(small_disk, "notes")
     for number in range(200):
         bench.write(f"{number:03}.txt", f"text{number}")

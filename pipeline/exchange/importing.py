@@ -22,7 +22,7 @@ from pipeline.errors import DimensionMismatch, ModelMismatch, ReadError, UsageEr
 from pipeline.exchange.formats import Columns
 from pipeline.exchange.passages import ImportedDocument, documents_of, file_uri
 from pipeline.exchange.sources import Source, bad_row, open_source
-from pipeline.ingest.run import COMMIT_ROWS, COMMIT_SECONDS
+from pipeline.ingest.pending import COMMIT_ROWS, COMMIT_SECONDS
 from pipeline.store import CollectionWriter, KnownDocument, KnownDocuments, Layout, SegmentBuilder, StoredDocument
 
 USUAL_CONTEXT = 512

@@ -29,6 +29,7 @@ from pipeline.embed import SPECIAL_TOKENS, Assembly, Awaited, Embedder, FailedCh
 from pipeline.errors import InputTooLong, PipelineError, ReadError
 from pipeline.ingest.cut import Cut, Unread
 from pipeline.ingest.cutting import Cutting, Task
+from pipeline.ingest.pending import Pending
 from pipeline.ingest.report import Failure, IndexProgress, IndexReport, Notice
 from pipeline.interrupts import interrupts_deferred
 from pipeline.optimize import optimize
@@ -38,7 +39,6 @@ from pipeline.store import (
     DocumentRow,
     KnownDocuments,
     Layout,
-    SegmentBuilder,
     Snapshot,
     StoredDocument,
 )
@@ -47,12 +47,6 @@ from pipeline.types import Chunk
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-FLOAT_BYTES = 4
-COMMIT_ROWS = 4096
-COMMIT_BYTES = 8 * 2**20
-COMMIT_SECONDS = 30.0
-"""A commit is made after so many chunks, documents and retirements, bytes of vectors, or seconds, what comes first."""
 
 SETTLED_NS = 2_000_000_000
 """A file changed less than this long before it was read may change again within its time stamp's resolution."""
@@ -159,16 +153,12 @@ class _Run:
         self.known = KnownDocuments(writer.snapshot)
         self.unreadable: list[str] = []
         self.assembly: Assembly[_Work] = Assembly()
-        self.retired: list[StoredDocument] = []
-        self.touched: dict[str, tuple[int, int]] = {}
+        self.pending = Pending(writer)
         self.skipped: Counter[str] = Counter()
         self.cutting = Cutting(self._prepared)
         self.vocabulary: list[str] | None = None
         self.settings: ChunkSettings | None = None
         self.counter: TokenCounter | None = None
-        self.builder: SegmentBuilder | None = None
-        self.can_commit = True
-        self.last_commit = time.monotonic()
         if writer.snapshot:
             writer.snapshot.require_model(embedder.model)
             self._stored_settings(writer.snapshot)
@@ -188,9 +178,9 @@ class _Run:
         finally:
             # What has been embedded is kept, whatever stops the run: Ctrl-C and a dead server included.
             with interrupts_deferred():
-                if self.can_commit:
+                if self.pending.can_commit:
                     self._store_unfinished(outcome for batch in unclaimed for outcome in batch)
-                    self._commit()
+                    self.pending.commit()
                 self._summarise()
 
     def _chunks_to_embed(self) -> Iterator[Chunk]:
@@ -201,10 +191,10 @@ class _Run:
                 self.cutting.put(task)
                 while self.cutting and not self.cutting.has_room:
                     yield from self._next_cut()
-            self._commit_if_due()
+            self.pending.commit_if_due()
         while self.cutting:
             yield from self._next_cut()
-            self._commit_if_due()
+            self.pending.commit_if_due()
 
     def _task(self, found: Found) -> Task | None:
         """A file that has to be read; None where it is as it was."""
@@ -252,9 +242,9 @@ class _Run:
         if cut.unchanged:
             self.report.documents.unchanged += 1
             if mtime_ns:
-                self.touched[document.path] = (found.size, mtime_ns)
+                self.pending.touched[document.path] = (found.size, mtime_ns)
             return None
-        vectors = self._known_vectors([chunk.content_hash for chunk in cut.chunks])
+        vectors = self.pending.vectors_of([chunk.content_hash for chunk in cut.chunks])
         missing = sum(vector is None for vector in vectors)
         self.report.chunks.reused += len(cut.chunks) - missing
         self.report.notices.extend(Notice(path=document.path, notice=notice) for notice in document.notices)
@@ -286,19 +276,12 @@ class _Run:
         else:
             snapshot.require_identity(identity)
             settings = self._stored_settings(snapshot)
-        self.builder = SegmentBuilder(identity.dimension)
+        self.pending.begin(identity.dimension)
         self.settings, self.counter = settings, counter
         return settings, counter
 
     def _stored_settings(self, snapshot: Snapshot) -> ChunkSettings:
         return stored_settings(snapshot.manifest.chunker, collection=snapshot.name, choice=self.chunker)
-
-    def _known_vectors(self, hashes: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
-        """The vectors that there are for texts with these hashes."""
-        found = {digest: self.builder.vector_of(digest) for digest in hashes} if self.builder is not None else {}
-        if self.writer.snapshot is not None:
-            found |= self.writer.snapshot.vectors_of([digest for digest in hashes if found.get(digest) is None])
-        return [found.get(digest) for digest in hashes]
 
     def _accept(self, outcome: Outcome) -> None:
         if isinstance(outcome, FailedChunk):
@@ -338,7 +321,7 @@ class _Run:
         while self.assembly.has_finished:
             with interrupts_deferred():
                 self._store(self.assembly.take())
-        self._commit_if_due()
+        self.pending.commit_if_due()
 
     def _store_unfinished(self, unclaimed: Iterable[Outcome]) -> None:
         """At an early end: documents that are whole all the same, and the vectors of those that are not."""
@@ -348,22 +331,20 @@ class _Run:
             if work.missing == 0:
                 self._store(work)
             elif embedded := work.embedded():
-                assert self.builder is not None
                 chunks, vectors = zip(*embedded, strict=True)
-                self.builder.add(work.row, chunks, vectors, whole=False)
+                self.pending.add(work.row, chunks, vectors, whole=False)
 
     def _store(self, work: _Work) -> None:
         """Puts a finished document in and takes the one that it replaces out, both or neither."""
-        assert self.builder is not None
         finished = work.embedded()
         chunks, vectors = [chunk for chunk, _ in finished], [vector for _, vector in finished]
         row = replace(work.row, content_hash="", mtime_ns=0) if work.failures else work.row
-        removed = self._hashes_of(work.replaces) - Counter(chunk.content_hash for chunk in chunks)
+        removed = self.pending.hashes_of(work.replaces) - Counter(chunk.content_hash for chunk in chunks)
         counts = self.report.documents
         with interrupts_deferred():
-            self.builder.add(row, chunks, vectors)
+            self.pending.add(row, chunks, vectors)
             if work.replaces is not None:
-                self.retired.append(work.replaces)
+                self.pending.retired.append(work.replaces)
             self.report.chunks.removed += removed.total()
             if work.failures:
                 counts.failed += 1
@@ -373,16 +354,9 @@ class _Run:
             else:
                 counts.updated += 1
 
-    def _hashes_of(self, document: StoredDocument | None) -> Counter[bytes]:
-        if document is None:
-            return Counter()
-        assert self.writer.snapshot is not None
-        rows = range(document.first_row, document.first_row + document.rows)
-        return Counter(self.writer.snapshot.segment_of(document).content_hashes(rows))
-
     def _retire(self, document: StoredDocument) -> None:
         with interrupts_deferred():
-            self.retired.append(document)
+            self.pending.retired.append(document)
             self.report.chunks.removed += document.rows
 
     def _retire_vanished(self) -> None:
@@ -392,33 +366,7 @@ class _Run:
             if _below(path, roots) and not _below(path, self.unreadable):
                 self._retire(known.load())
                 self.report.documents.removed += 1
-                self._commit_if_due()
-
-    def _commit_if_due(self) -> None:
-        held = len(self.retired) + len(self.touched)
-        vectors = 0
-        if self.builder is not None:
-            held += self.builder.rows + len(self.builder.documents)
-            vectors = self.builder.rows * self.builder.dimension * FLOAT_BYTES
-        if held >= COMMIT_ROWS or vectors >= COMMIT_BYTES or time.monotonic() - self.last_commit > COMMIT_SECONDS:
-            self._commit()
-
-    def _commit(self) -> None:
-        self.last_commit = time.monotonic()
-        snapshot = self.writer.snapshot
-        if snapshot is None:
-            return
-        builder = self.builder or SegmentBuilder(snapshot.manifest.model.dimension)
-        if not (builder.documents or self.retired or self.touched):
-            return
-        with interrupts_deferred():
-            # One that fails is not tried again: it would fail for another reason, which hides the true one.
-            self.can_commit = False
-            self.writer.commit(builder, retired=self.retired, touched=self.touched)
-            self.can_commit = True
-            self.builder = SegmentBuilder(snapshot.manifest.model.dimension)
-            self.retired, self.touched = [], {}
-            _give_back_memory()
+                self.pending.commit_if_due()
 
     def _summarise(self) -> None:
         self.report.skipped = dict(sorted(self.skipped.items()))
@@ -445,13 +393,6 @@ class _Run:
     def _fail(self, path: str, reason: str) -> None:
         self.report.documents.failed += 1
         self.report.failures.append(Failure(path=path, error=reason))
-
-
-def _give_back_memory() -> None:
-    """Gives back what the tables of a commit took: Arrow would keep it beside what is collected for the next one."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-
-    pa.default_memory_pool().release_unused()
 
 
 def _halves(row: DocumentRow, chunk: Chunk) -> list[Chunk]:

@@ -95,10 +95,10 @@ def serve(output: Path) -> None:
     import pipeline.optimize
     import pipeline.reembed
     from pipeline.cli.main import main
-    from pipeline.ingest import run
+    from pipeline.ingest import pending
 
     del faiss, httpx, numpy, pyarrow, simdjson, tqdm
-    run.COMMIT_ROWS = COMMIT_ROWS
+    pending.COMMIT_ROWS = COMMIT_ROWS
     pipeline.optimize.WORTH_AN_INDEX = WORTH_AN_INDEX
     pipeline.reembed.COMMIT_ROWS = COMMIT_ROWS
     output.touch()

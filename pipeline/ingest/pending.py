@@ -1,0 +1,105 @@
+"""What a run has read and embedded and not yet committed, and when it is committed.
+
+In: documents with their vectors, documents that are gone, file times. Out: commits at bounded intervals, so that a run
+that is cut short loses little and memory does not grow with the corpus.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.interrupts import interrupts_deferred
+from pipeline.store import CollectionWriter, DocumentRow, SegmentBuilder, StoredDocument
+from pipeline.types import Chunk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FLOAT_BYTES = 4
+COMMIT_ROWS = 4096
+COMMIT_BYTES = 8 * 2**20
+COMMIT_SECONDS = 30.0
+"""A commit is made after so many chunks, documents and retirements, bytes of vectors, or seconds, what comes first."""
+
+
+class Pending:
+    """The next commit of `writer`. `retired` and `touched` are as `CollectionWriter.commit` takes them.
+
+    `can_commit` is false after a commit that failed: it would fail again for another reason, which hides the true one.
+    """
+
+    def __init__(self, writer: CollectionWriter) -> None:
+        self.retired: list[StoredDocument] = []
+        self.touched: dict[str, tuple[int, int]] = {}
+        self.can_commit = True
+        self._writer = writer
+        self._builder: SegmentBuilder | None = None
+        self._last_commit = time.monotonic()
+
+    def begin(self, dimension: int) -> None:
+        """To be called, with the dimension of the vectors, before the first document is added."""
+        self._builder = SegmentBuilder(dimension)
+
+    def add(
+        self,
+        document: DocumentRow,
+        chunks: Sequence[Chunk],
+        vectors: Sequence[NDArray[np.float32]],
+        *,
+        whole: bool = True,
+    ) -> None:
+        """Adds a document, as `SegmentBuilder.add` does."""
+        assert self._builder is not None
+        self._builder.add(document, chunks, vectors, whole=whole)
+
+    def vectors_of(self, hashes: Sequence[bytes]) -> list[NDArray[np.float32] | None]:
+        """The vectors that there are for texts with these hashes, stored or about to be."""
+        found = {digest: self._builder.vector_of(digest) for digest in hashes} if self._builder is not None else {}
+        if self._writer.snapshot is not None:
+            found |= self._writer.snapshot.vectors_of([digest for digest in hashes if found.get(digest) is None])
+        return [found.get(digest) for digest in hashes]
+
+    def hashes_of(self, document: StoredDocument | None) -> Counter[bytes]:
+        """The content hashes of a stored document's passages."""
+        if document is None:
+            return Counter()
+        assert self._writer.snapshot is not None
+        rows = range(document.first_row, document.first_row + document.rows)
+        return Counter(self._writer.snapshot.segment_of(document).content_hashes(rows))
+
+    def commit_if_due(self) -> None:
+        held = len(self.retired) + len(self.touched)
+        vectors = 0
+        if self._builder is not None:
+            held += self._builder.rows + len(self._builder.documents)
+            vectors = self._builder.rows * self._builder.dimension * FLOAT_BYTES
+        if held >= COMMIT_ROWS or vectors >= COMMIT_BYTES or time.monotonic() - self._last_commit > COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commits what there is, if there is anything. Raises StorageUnwritable."""
+        self._last_commit = time.monotonic()
+        snapshot = self._writer.snapshot
+        if snapshot is None:
+            return
+        builder = self._builder or SegmentBuilder(snapshot.manifest.model.dimension)
+        if not (builder.documents or self.retired or self.touched):
+            return
+        with interrupts_deferred():
+            self.can_commit = False
+            self._writer.commit(builder, retired=self.retired, touched=self.touched)
+            self.can_commit = True
+            self.begin(snapshot.manifest.model.dimension)
+            self.retired, self.touched = [], {}
+            _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Gives back what the tables of a commit took: Arrow would keep it beside what is collected for the next one."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    pa.default_memory_pool().release_unused()
