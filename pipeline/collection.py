@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.answer import (
+    MOST_PASSAGES,
     USUAL_PASSAGES,
     answer_extractively,
     answer_structured,
     answer_with_model,
     choose_chat_model,
+    summarise,
 )
 from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
@@ -34,12 +36,14 @@ from pipeline.query import (
     Source,
     chat_judge,
     cross_encoder_judge,
+    passages_where,
 )
 from pipeline.store import Layout, Snapshot, require_collection
 
 AUTO = "auto"
 
 if TYPE_CHECKING:
+    from pipeline.answer.summary import OnPart
     from pipeline.api import Client
     from pipeline.types import Answer, Hit
 
@@ -218,6 +222,13 @@ class Collection:
                 raise
             answer = answer_extractively(self.embedder, question, found.hits)
         return replace(answer, notices=(*found.notices, *answer.notices))
+
+    def summarise(self, *, where: str | None = None, on_part: OnPart | None = None) -> Answer:
+        """A summary of all passages of the documents that meet a condition; see `pipeline.answer.summarise`."""
+        hits = passages_where(self.snapshot, where, most=MOST_PASSAGES)
+        client = self._client()
+        model = choose_chat_model(client, self.config.chat_model)
+        return summarise(client, model, hits, embedder=self.embedder, on_part=on_part)
 
     @property
     def searcher(self) -> Searcher:

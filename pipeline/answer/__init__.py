@@ -5,9 +5,11 @@ from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.generative import DEFAULT_CHAT_MODEL, answer_with_model, choose_chat_model
 from pipeline.answer.passages import USUAL_PASSAGES
 from pipeline.answer.structured import TABLE_SCHEMA, answer_structured, table_of
+from pipeline.answer.summary import MOST_PASSAGES, summarise
 
 __all__ = [
     "DEFAULT_CHAT_MODEL",
+    "MOST_PASSAGES",
     "TABLE_SCHEMA",
     "USUAL_PASSAGES",
     "answer_extractively",
@@ -15,5 +17,6 @@ __all__ = [
     "answer_with_model",
     "choose_chat_model",
     "marked_text",
+    "summarise",
     "table_of",
 ]

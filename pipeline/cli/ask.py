@@ -96,21 +96,21 @@ def ask(
     seconds = round(time.perf_counter() - started, 3)
     if as_json:
         print_json(answer_json(answer, seconds))
-        return _status(answer)
+        return status_of(answer)
     if schema is not None and answer.answered:
         _print_value(answer, as_csv=as_csv)
-        _print_sources(answer, err=True)
-        return _status(answer)
+        print_sources(answer, err=True)
+        return status_of(answer)
     if streamed:
         click.echo()
     text = marked_text(answer, click.style("(not supported)", fg="red"))
     if "".join(streamed).strip() != text:
         click.echo(text)
-    _print_sources(answer)
-    return _status(answer)
+    print_sources(answer)
+    return status_of(answer)
 
 
-def _status(answer: Answer) -> int:
+def status_of(answer: Answer) -> int:
     return 0 if answer.answered and answer.stopped != "interrupted" else 1
 
 
@@ -130,7 +130,7 @@ def _print_value(answer: Answer, *, as_csv: bool) -> None:
         click.echo(json.dumps(answer.value, ensure_ascii=False, indent=2))
 
 
-def _print_sources(answer: Answer, *, err: bool = False) -> None:
+def print_sources(answer: Answer, *, err: bool = False) -> None:
     click.echo(err=err)
     for citation in answer.citations:
         where = click.style(

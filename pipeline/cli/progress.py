@@ -124,3 +124,20 @@ class TransferBars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class PartsBar:
+    """A bar over the parts of a summary; how many there are becomes known on the way."""
+
+    def __init__(self) -> None:
+        self._bar = tqdm(desc="parts ", unit="part", disable=not wants_progress(), leave=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def done(self, parts: int, known: int) -> None:
+        self._bar.total = known
+        self._bar.update(parts - self._bar.n)

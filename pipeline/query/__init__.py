@@ -1,5 +1,6 @@
 """Stage 5: question -> Hits."""
 
+from pipeline.query.documents import passages_where
 from pipeline.query.judges import chat_judge, cross_encoder_judge
 from pipeline.query.options import MODES, RERANK_SECONDS, Mode, SearchOptions
 from pipeline.query.rerank import Judge
@@ -16,4 +17,5 @@ __all__ = [
     "Source",
     "chat_judge",
     "cross_encoder_judge",
+    "passages_where",
 ]
