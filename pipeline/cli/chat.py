@@ -180,7 +180,10 @@ class _PlainChat(ChatLoop):
         notice(f"saved as {path}")
 
     def _load(self, name: str) -> None:
-        self.conversation = Conversation.load(conversation_file(self.config, name))
+        conversation = Conversation.load(conversation_file(self.config, name))
+        if conversation.grounding is not None:
+            raise UsageError("that conversation is over a collection", hint=f"pipeline chat --load {name}")
+        self.conversation = conversation
         notice(f"{self.conversation.model}, {len(self.conversation.messages) // 2} turns")
 
 

@@ -107,6 +107,9 @@ def test_saved_and_taken_up_again(run: Any, server: Forwarding, home: Path) -> N
     kept = json.loads((home / "conversations" / "talk.json").read_text())
     assert len(kept["grounding"]["turns"]) == 2
     assert kept["messages"][2] == {"role": "user", "content": "And who does it?"}
+    plain = run("/load talk\n", "--chat-model", CHAT_MODEL)
+    assert plain.returncode == 2
+    assert "is over a collection" in plain.stderr
 
 
 def test_edit_and_where(run: Any, server: Forwarding) -> None:
