@@ -145,12 +145,14 @@ def _answer_text(result: AnswerResult) -> str:
     """The answer with what its passages do not support underlined."""
     assert result.answer is not None
     assert result.judgement is not None
-    text = escape(result.answer.text)
-    for sentence in result.judgement.sentences:
-        if not sentence.supported:
-            said = escape(sentence.text)
-            text = text.replace(said, f'<span class="unsupported">{said}</span>', 1)
-    return f"<pre>{text}</pre>"
+    text, shown = result.answer.text, 0
+    parts: list[str] = []
+    for each in result.judgement.sentences:
+        sentence = escape(text[each.start : each.end])
+        parts.append(escape(text[shown : each.start]))
+        parts.append(sentence if each.supported else f'<span class="unsupported">{sentence}</span>')
+        shown = each.end
+    return f"<pre>{''.join(parts)}{escape(text[shown:])}</pre>"
 
 
 def _citation(judged: JudgedCitation) -> str:

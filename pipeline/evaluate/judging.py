@@ -58,8 +58,10 @@ class JudgedCitation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedSentence:
-    """A sentence of an answer, its marks taken off; whether the passages that it cites support it."""
+    """A sentence, `answer.text[start:end]`, and without its marks `text`; whether what it cites supports it."""
 
+    start: int
+    end: int
     text: str
     numbers: tuple[int, ...]
     supported: bool
@@ -144,7 +146,8 @@ def judge_sentences(answer: Answer) -> tuple[JudgedSentence, ...]:
         numerals = set(NUMERAL.findall(text))
         shared = len(words & _content(source)) / len(words)
         supported = numerals <= set(NUMERAL.findall(source)) and shared >= SUPPORTED_FROM
-        judged.append(JudgedSentence(text=text, numbers=numbers, supported=supported))
+        start, end = match.span()
+        judged.append(JudgedSentence(start=start, end=end, text=text, numbers=numbers, supported=supported))
     return tuple(judged)
 
 

@@ -310,7 +310,10 @@ def test_report_holds_everything_and_nothing_becomes_html(tmp_path: Path) -> Non
     page = Page(content)
     assert not {"script", "img", "link", "iframe", "object", "form", "a", "base", "svg"} & set(page.tags)
     assert not [name for name, _ in page.attributes if name in {"src", "href", "style"} or name.startswith("on")]
-    assert "default-src 'none'" in dict(page.attributes)["content"] or "default-src" in content
+    assert (
+        "content",
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    ) in page.attributes
     assert page.text.count("<script>alert(1)</script>") >= 8
     assert KEYS in page.text
     assert page.tags.count("article") == 2
@@ -333,7 +336,8 @@ def test_report_marks_right_and_wrong(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     for words in ("✓ correct", "✗ lacks engineer", "✓ refused rightly", "✗ answered, though nothing answers it"):
         assert words in page
-    assert '<span class="unsupported">Every ninety days, whales sing.</span>' in page or "unsupported" in page
+    assert '<pre><span class="unsupported">Every ninety days, whales sing [2].</span></pre>' in page
+    assert f"<pre>{right.text}</pre>" in page
     assert re.findall(r"<h3>(.)</h3>", page) == ["a", "b", "a", "b"]
 
 
