@@ -166,7 +166,7 @@ def test_mistakes(run: Any, stdin: str, arguments: tuple[str, ...], status: int,
 
 
 def test_on_a_terminal(home: Path, server: Forwarding) -> None:
-    """Ctrl-C stops an answer and keeps the session; a mistake and a dead server are shown and it goes on; all is kept."""
+    """Ctrl-C stops an answer and keeps the session, which goes on after a mistake and a dead server; all is kept."""
     server.chats.clear()
     slow = Said(pieces=("Signing keys are rotated ", *(["again and again "] * 400)), pause=0.05)
     server.chats += [slow, NINETY, Said(pieces=("The old", " key"), cut=True)]
@@ -198,6 +198,11 @@ def test_on_a_terminal(home: Path, server: Forwarding) -> None:
             os.write(master, b"/retry\n")
             seen.until("every ninety days [1]")
             seen.until("docs/keys.md:1")
+            server.chats.insert(0, NINETY)
+            os.write(master, b"/edit\n")
+            seen.until("edit> How often are signing keys rotated?")
+            os.write(master, b" Really?\n")
+            seen.until("docs/keys.md:1")
             os.write(master, b"/dance\n")
             seen.until("there is no command /dance")
             os.write(master, b"How long is the old key valid?\n")
@@ -212,7 +217,7 @@ def test_on_a_terminal(home: Path, server: Forwarding) -> None:
     (kept,) = set((home / "conversations").glob("notes-*.json")) - before
     turns = json.loads(kept.read_text())["grounding"]["turns"]
     assert [turn["question"] for turn in turns] == [
-        "How often are signing keys rotated?",
+        "How often are signing keys rotated? Really?",
         "How long is the old key valid?",
     ]
     assert turns[0]["answer"]["text"] == "Signing keys are rotated every ninety days [1]."
