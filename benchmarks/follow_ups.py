@@ -1,9 +1,10 @@
 """What it is worth to make follow-up questions stand alone: is the right document found, as asked and as rewritten?
 
-    python benchmarks/follow_ups.py -c sample --chat-model qwen2.5-coder:1.5b
+    python benchmarks/follow_ups.py -c sample [--chat-model qwen2.5-coder:1.5b]
 
 Takes the conversations of tests/answer/follow_ups.jsonl, which are about sample_corpus, and a collection of that.
-Replies of the model are kept in `<home>/evaluation/replies`, so that it can be stopped and run again.
+Without a chat model nothing is rewritten. Its replies are kept in `<home>/evaluation/replies`, so that it can be
+stopped and run again.
 """
 
 from __future__ import annotations
@@ -30,31 +31,38 @@ DEPTH = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("-c", "--collection", default="sample")
-    parser.add_argument("--chat-model", default="qwen2.5-coder:1.5b")
+    parser.add_argument("--chat-model")
     parser.add_argument("--home")
     given = parser.parse_args()
     lines = (ROOT / "tests" / "answer" / "follow_ups.jsonl").read_text(encoding="utf-8").splitlines()
     rows: list[dict[str, Any]] = [row for row in map(json.loads, lines) if not stands_alone(row["question"])]
     config = resolve_config({"home": given.home}, environ=os.environ, folder=Path.cwd())
     with Collection(given.collection, config) as collection:
-        client = collection.connection.client
-        digest = next((each.digest for each in client.tags() if each.name == given.chat_model), "")
-        kept = KeptReplies(client, config.home / "evaluation" / "replies", digest=digest)
-        rewritten: dict[str, str] = {}
-        useless, seconds = 0, 0.0
-        for row in rows:
-            history = [(question, answer.removesuffix(" [1].")) for question, answer in row["history"]]
-            started = kept.seconds()
-            found = standalone_question(cast("Client", kept), given.chat_model, row["question"], history)
-            seconds += kept.seconds() - started
-            useless += any("could not be made" in each for each in found.notices)
-            rewritten[row["question"]] = found.question
-            print(f"{row['question']}  →  {found.question}", flush=True)
-        print(f"\n{len(rows)} questions that do not stand alone; {useless} rewritings were of no use;", end=" ")
-        print(f"{seconds / len(rows):.1f} s each, with {given.chat_model}")
+        print(f"{len(rows)} questions that do not stand alone")
         report(collection, rows, "as asked", lambda row: row["question"])
         report(collection, rows, "behind the one before", lambda row: f"{row['history'][-1][0]} {row['question']}")
-        report(collection, rows, "rewritten", lambda row: rewritten[row["question"]])
+        if given.chat_model:
+            rewritten = rewrite(collection, rows, given.chat_model)
+            report(collection, rows, "rewritten", lambda row: rewritten[row["question"]])
+
+
+def rewrite(collection: Collection, rows: list[dict[str, Any]], model: str) -> dict[str, str]:
+    """What the model makes of each question; prints them, how many were of no use, and the seconds for one."""
+    client = collection.connection.client
+    digest = next((each.digest for each in client.tags() if each.name == model), "")
+    kept = KeptReplies(client, collection.config.home / "evaluation" / "replies", digest=digest)
+    rewritten: dict[str, str] = {}
+    useless, seconds = 0, 0.0
+    for row in rows:
+        history = [(question, answer.removesuffix(" [1].")) for question, answer in row["history"]]
+        started = kept.seconds()
+        found = standalone_question(cast("Client", kept), model, row["question"], history)
+        seconds += kept.seconds() - started
+        useless += any("could not be made" in each for each in found.notices)
+        rewritten[row["question"]] = found.question
+        print(f"{row['question']}  →  {found.question}", flush=True)
+    print(f"{useless} rewritings were of no use; {seconds / len(rows):.1f} s each, with {model}")
+    return rewritten
 
 
 def report(
