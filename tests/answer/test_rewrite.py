@@ -53,6 +53,7 @@ def test_questions_that_stand_alone(question: str, alone: bool) -> None:
     [
         ('{"question": "Who rotates the encryption keys of the archive?"}', True),
         ('{"question": "Who does it?"}', False),
+        ('{"question": "And who rotates them?"}', False),
         ('{"question": "Who was the first emperor of ancient Rome?"}', False),
         ('{"question": ""}', False),
         ('{"question": 3}', False),
