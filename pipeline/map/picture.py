@@ -133,7 +133,9 @@ def _names(figure: Figure, axes: Axes, data: dict[str, Any], color: str, taken: 
     lift = 11 if data["shown"] < LARGE_POINTS else 0
 
     def write(label: dict[str, Any], number: int, size: float, weight: str) -> None:
-        text = "\n".join(wrap(_short(label["label"], 60), LETTERS_A_LINE))
+        text = "\n".join(
+            wrap(_short(label["label"], 60), LETTERS_A_LINE, break_long_words=False, break_on_hyphens=False)
+        )
         shade = _mixed(palette[number])
         _write(figure, axes, text, label["x"], label["y"], taken, lift=lift, color=shade, size=size, weight=weight)
 

@@ -23,6 +23,9 @@ PERPLEXITY = 30
 EARLY_ROUNDS, EARLY_EXAGGERATION = 250, 12
 ROUNDS = 500
 TICK_ROUNDS = 10
+INTERPOLATED_ROWS = 10_000
+"""From so many rows on forces are interpolated (FIt-SNE, Linderman and others, Nature Methods 2019) rather than summed
+up by a tree (Barnes-Hut, van der Maaten, JMLR 2014), which is quicker for fewer."""
 
 Report = Callable[[str, int, int], None]
 
@@ -72,7 +75,10 @@ def _by_tsne(
     known = nearest_neighbors.PrecomputedNeighbors(rows, distances)
     affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=known, random_state=seed)
     embedding = openTSNE.TSNEEmbedding(
-        initialization.rescale(start.astype(np.float64)), affinities, random_state=seed, learning_rate="auto"
+        initialization.rescale(start.astype(np.float64)),
+        affinities,
+        negative_gradient_method="bh" if len(vectors) < INTERPOLATED_ROWS else "fft",
+        random_state=seed,
     )
     total, done = EARLY_ROUNDS + ROUNDS, 0
 

@@ -9,7 +9,6 @@ const CLOSEST = 60; // how many times the whole map can be enlarged
 const REACH = 12; // pixels around the pointer in which a point is found
 const FETCH_DELAY = 70; // milliseconds that the pointer rests before a passage is fetched
 const MOVE_TIME = 320;
-const FINER_LABELS = 1.7; // enlargement from which on clusters are named beside topics
 const COLORINGS = { cluster: "Topics", document: "Documents", folder: "Folders" };
 const KEYS = "Arrows move, plus and minus zoom, 0 shows all, N and P go from passage to passage, Enter opens, Escape lets go.";
 
@@ -267,7 +266,7 @@ class MapView {
   show(places) {
     const [left, right, top, bottom] = bounds(places.map((place) => place.x), places.map((place) => place.y));
     const scale = 0.6 * Math.min(this.room[0] / (right - left + 1), this.room[1] / (bottom - top + 1));
-    this.moveTo((left + right) / 2, (top + bottom) / 2, Math.min(scale, this.least() * 6));
+    this.moveTo((left + right) / 2, (top + bottom) / 2, Math.min(scale, this.least() * 4));
   }
 
   screen(x, y) {
@@ -445,10 +444,11 @@ class MapView {
     const pen = this.marks.getContext("2d");
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
-    this.ink = this.dark ? "#f2f4f8" : "#14181f";
-    this.ground = this.dark ? "#12151c" : "#ffffff";
+    const looks = getComputedStyle(this.element);
+    this.ink = looks.color;
+    this.ground = looks.backgroundColor;
     const taken = this.paintQuery(pen);
-    this.paintLabels(pen, enlarged, taken);
+    this.paintLabels(pen, taken);
     for (const point of new Set([this.selected, this.hovered])) if (point !== null) this.ring(pen, this.data.points.x[point], this.data.points.y[point], this.radius + 4, this.ink, 2);
     this.placeCard();
   }
@@ -483,6 +483,7 @@ class MapView {
     for (const hit of [...this.query.hits].reverse()) {
       const [x, y] = this.screen(hit.x, hit.y);
       this.ring(pen, hit.x, hit.y, this.radius + 3, accent, 2);
+      taken.push([x - this.radius - 5, y - this.radius - 5, x + this.radius + 5, y + this.radius + 5]);
       taken.push(write(pen, String(hit.rank), x + this.radius + 10, y - this.radius - 6, { font: "600 11px system-ui, sans-serif", ink: accent, ground: this.ground }));
     }
     for (const [width, color] of [[7, this.ground], [3.5, accent]]) {
@@ -496,28 +497,30 @@ class MapView {
       }
       pen.stroke();
     }
-    taken.push(write(pen, shortened(this.query.text, 48), left, top - 24, { font: "600 13px system-ui, sans-serif", ink: accent, ground: this.ground }));
+    const style = { font: "600 13px system-ui, sans-serif", ink: accent, ground: this.ground };
+    const text = shortened(this.query.text, 48);
+    const free = [-26, 26, -50, 50, -74, 74].find((lift) => !covers(measure(pen, text, left, top + lift, style), taken));
+    taken.push(write(pen, text, left, top + (free ?? -26), style));
     return taken;
   }
 
-  labels(enlarged) {
+  labels() {
     const { topics, clusters, labels } = this.data;
     if (this.color !== "cluster") return labels[this.color].map((each) => ({ ...each, font: "600 12px system-ui, sans-serif" }));
     const named = topics.map((topic) => ({ ...topic, font: "650 14px system-ui, sans-serif" }));
-    if (enlarged < FINER_LABELS) return named;
     return [...named, ...clusters.map((cluster) => ({ ...cluster, color: topics[cluster.topic].color, font: "500 12px system-ui, sans-serif" }))];
   }
 
   // Names, the most important first, each where it covers no other.
-  paintLabels(pen, enlarged, taken) {
+  paintLabels(pen, taken) {
     // Above the points where these are large, on them where they are dots.
     const lift = this.radius > 3 ? this.radius + 12 : 0;
-    for (const label of this.labels(enlarged)) {
+    for (const label of this.labels()) {
       const [x, below] = this.screen(label.x, label.y), y = below - lift;
       if (x < 0 || y < 0 || x > this.width || y > this.height) continue;
-      const style = { font: label.font, ink: mixed(this.palette.at(label.color), this.ink), ground: this.ground };
+      const style = { font: label.font, ink: mixed(this.palette.at(label.color), this.dark ? 255 : 20), ground: this.ground };
       const box = measure(pen, label.label, x, y, style);
-      if (taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3])) continue;
+      if (covers(box, taken)) continue;
       taken.push(write(pen, label.label, x, y, style));
     }
   }
@@ -719,9 +722,8 @@ function shortened(text, most) {
 }
 
 // A colour of the palette, dark (or light) enough to be read.
-function mixed(color, ink) {
-  const parts = channels(ink);
-  return `rgb(${channels(color).map((part, at) => Math.round(0.55 * part + 0.45 * parts[at])).join(" ")})`;
+function mixed(color, towards) {
+  return `rgb(${channels(color).map((part) => Math.round(0.55 * part + 0.45 * towards)).join(" ")})`;
 }
 
 function channels(color) {
@@ -746,6 +748,10 @@ function measure(pen, text, x, y, { font }) {
   pen.font = font;
   const rows = lines(text), width = Math.max(...rows.map((row) => pen.measureText(row).width));
   return [x - width / 2 - 4, y - (rows.length * LINE) / 2 - 2, x + width / 2 + 4, y + (rows.length * LINE) / 2 + 2];
+}
+
+function covers(box, taken) {
+  return taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
 }
 
 function write(pen, text, x, y, style) {
