@@ -71,7 +71,11 @@ def _k_means(vectors: NDArray[np.float32], wanted: int, seed: int) -> tuple[NDAr
 
 
 def _joined(centres: NDArray[np.float32], sizes: NDArray[np.int64], wanted: int) -> list[int]:
-    """Joins the two groups whose union adds least to the spread, until so many are left (Ward, JASA 1963)."""
+    """Joins the two groups whose union adds least to the spread, until so many are left (Ward, JASA 1963).
+
+    The centre of a union has unit norm as the others do: without that, groups that have little in common have centres
+    near the origin, and draw in one after the other.
+    """
     import numpy as np  # noqa: PLC0415 - heavy
 
     means, weights = centres.astype(np.float64), sizes.astype(np.float64)
@@ -85,7 +89,8 @@ def _joined(centres: NDArray[np.float32], sizes: NDArray[np.int64], wanted: int)
         np.fill_diagonal(cost, np.inf)
         one, other = (alive[int(at)] for at in np.unravel_index(int(cost.argmin()), cost.shape))
         total = weights[one] + weights[other]
-        means[one] = (means[one] * weights[one] + means[other] * weights[other]) / total
+        joint = means[one] * weights[one] + means[other] * weights[other]
+        means[one] = joint / max(float(np.linalg.norm(joint)), 1e-12)
         weights[one] = total
         owner = [one if group == other else group for group in owner]
         alive.remove(other)

@@ -440,13 +440,13 @@ class MapView {
     if (!this.width || !this.height) return;
     const enlarged = this.scale / this.least();
     this.radius = Math.min(7, Math.max(1.1, 90 / Math.sqrt(this.count + 200)) * Math.max(1, enlarged) ** 0.4);
+    const looks = getComputedStyle(this.element);
+    this.ink = looks.color;
+    this.ground = looks.backgroundColor;
     this.painter.paint(this, this.radius);
     const pen = this.marks.getContext("2d");
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.clearRect(0, 0, this.width, this.height);
-    const looks = getComputedStyle(this.element);
-    this.ink = looks.color;
-    this.ground = looks.backgroundColor;
     const taken = this.paintQuery(pen);
     this.paintLabels(pen, taken);
     for (const point of new Set([this.selected, this.hovered])) if (point !== null) this.ring(pen, this.data.points.x[point], this.data.points.y[point], this.radius + 4, this.ink, 2);
@@ -526,7 +526,7 @@ class MapView {
   }
 }
 
-// The points, by WebGL, or in two dimensions where there is none.
+// The points, by WebGL, or pixel by pixel where that would not be any faster.
 class Painter {
   constructor(stage, points, again) {
     this.stage = stage;
@@ -540,19 +540,16 @@ class Painter {
     this.canvas = make("canvas", "map-points");
     this.canvas.setAttribute("aria-hidden", "true");
     this.stage.prepend(this.canvas);
-    this.gl = fast ? this.canvas.getContext("webgl", { antialias: false, premultipliedAlpha: true }) : null;
-    if (this.gl) {
-      if (!this.prepare(this.gl)) {
-        this.open(false);
-        return;
-      }
+    this.gl = fast ? this.canvas.getContext("webgl", { antialias: false, failIfMajorPerformanceCaveat: true }) : null;
+    if (this.gl && !drawnByProcessor(this.gl) && this.prepare(this.gl)) {
       this.canvas.addEventListener("webglcontextlost", () => {
         const { width, height, ratio } = this;
         this.open(false);
         this.resize(width, height, ratio);
         this.again();
       });
-    } else this.pen = this.canvas.getContext("2d");
+    } else if (fast) this.open(false);
+    else this.pen = this.canvas.getContext("2d", { willReadFrequently: true });
   }
 
   prepare(gl) {
@@ -587,18 +584,10 @@ class Painter {
   }
 
   tint(tints) {
-    if (this.gl) {
-      this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.tints);
-      this.gl.bufferData(this.gl.ARRAY_BUFFER, tints, this.gl.DYNAMIC_DRAW);
-      return;
-    }
-    // Points of one look together: setting a colour costs as much as drawing many of them.
-    this.looks = new Map();
-    for (let point = 0; point < tints.length / 4; point++) {
-      const look = `rgb(${tints[4 * point]} ${tints[4 * point + 1]} ${tints[4 * point + 2]} / ${tints[4 * point + 3] / 255})`;
-      if (!this.looks.has(look)) this.looks.set(look, []);
-      this.looks.get(look).push(point);
-    }
+    this.colors = new Uint32Array(tints.buffer);
+    if (!this.gl) return;
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.tints);
+    this.gl.bufferData(this.gl.ARRAY_BUFFER, tints, this.gl.DYNAMIC_DRAW);
   }
 
   resize(width, height, ratio) {
@@ -622,18 +611,42 @@ class Painter {
     gl.drawArrays(gl.POINTS, 0, this.points.x.length);
   }
 
+  // Pixel by pixel on the background: for many small points quicker than any drawing command.
   paintPlain(pen, view, radius) {
-    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
-    const side = 1.8 * radius;
-    for (const [look, points] of this.looks ?? []) {
-      pen.fillStyle = look;
-      for (const point of points) {
-        const left = (this.points.x[point] - view.x) * view.scale + view.middle[0];
-        const top = (this.points.y[point] - view.y) * view.scale + view.middle[1];
-        if (left > -side && top > -side && left < this.width + side && top < this.height + side) pen.fillRect(left - side / 2, top - side / 2, side, side);
+    const { width, height } = this.canvas;
+    if (!width || !height || !this.colors) return;
+    if (this.image?.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
+    const pixels = new Uint32Array(this.image.data.buffer);
+    pixels.fill(this.ground(pen, view.ground));
+    const disc = discOf(radius * this.ratio), reach = (disc.length - 1) / 2;
+    const { x, y } = this.points, scale = view.scale * this.ratio;
+    const left = view.middle[0] * this.ratio - view.x * scale, top = view.middle[1] * this.ratio - view.y * scale;
+    for (let point = 0; point < x.length; point++) {
+      const column = Math.round(x[point] * scale + left), row = Math.round(y[point] * scale + top);
+      if (column < reach || row < reach || column >= width - reach || row >= height - reach) continue;
+      const color = this.colors[point], opacity = color >>> 24;
+      const redBlue = (color & 0xff00ff) * opacity, green = ((color >>> 8) & 0xff) * opacity, rest = 255 - opacity;
+      for (let dy = -reach; dy <= reach; dy++) {
+        const first = (row + dy) * width + column - disc[dy + reach], last = first + 2 * disc[dy + reach];
+        for (let at = first; at <= last; at++) {
+          const under = pixels[at];
+          const both = (((under & 0xff00ff) * rest + redBlue) >>> 8) & 0xff00ff;
+          pixels[at] = 0xff000000 | both | ((((under >>> 8) & 0xff) * rest + green) & 0xff00);
+        }
       }
     }
+    pen.putImageData(this.image, 0, 0);
+  }
+
+  // A colour in whatever way it is written, as a pixel.
+  ground(pen, color) {
+    if (this.known !== color) {
+      pen.fillStyle = color;
+      pen.fillRect(0, 0, 1, 1);
+      this.pixel = new Uint32Array(pen.getImageData(0, 0, 1, 1).data.buffer)[0];
+      this.known = color;
+    }
+    return this.pixel;
   }
 
   destroy() {
@@ -661,6 +674,12 @@ void main() {
   float inside = clamp(size * (0.5 - distance(gl_PointCoord, vec2(0.5))), 0.0, 1.0);
   gl_FragColor = vec4(color.rgb, 1.0) * color.a * inside;
 }`;
+
+// Whether a processor does the graphics card's work: there, plain pixels take a small part of the time.
+function drawnByProcessor(gl) {
+  const details = gl.getExtension("WEBGL_debug_renderer_info");
+  return /swiftshader|llvmpipe|softpipe|basic render/i.test(gl.getParameter(details ? details.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
 
 // Points by squares of the map, so that the nearest one is found among few.
 class Grid {
@@ -728,6 +747,12 @@ function mixed(color, towards) {
 
 function channels(color) {
   return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+}
+
+// Half the width of each row of pixels of a disc.
+function discOf(radius) {
+  const reach = Math.max(0, Math.floor(radius));
+  return Array.from({ length: 2 * reach + 1 }, (_, at) => Math.floor(Math.sqrt(Math.max(0, radius ** 2 - (at - reach) ** 2))));
 }
 
 // A label in lines of some words, centred at a place; gives the box it takes.
