@@ -171,9 +171,10 @@ class Jobs:
         with self._lock:
             return list(reversed(self._jobs.values()))
 
-    def running_for(self, **facts: Any) -> Job | None:
-        """A job that has not ended and whose facts include these."""
-        return next((job for job in self.all() if not job.ended and facts.items() <= job.facts.items()), None)
+    def running_for(self, kind: str, **facts: Any) -> Job | None:
+        """A job of this kind that has not ended and whose facts include these."""
+        alike = (job for job in self.all() if job.kind == kind and facts.items() <= job.facts.items())
+        return next((job for job in alike if not job.ended), None)
 
     def close(self) -> None:
         for job in self.all():

@@ -66,7 +66,7 @@ def index(service: Service, call: Call) -> Reply:
         paths.append(service.uploads.folder(name))
     if not paths:
         raise UsageError("there is nothing to index", hint='give "paths", or "uploads": true')
-    if service.jobs.running_for(kind="index", collection=name):
+    if service.jobs.running_for("index", collection=name):
         raise Conflict(f"collection {name!r} is being indexed", hint="wait until that job has ended, or cancel it")
     parse_chunker(*call["chunker"], max_tokens=call.get("chunk_tokens"))
     shown = [str(path) for path in paths]

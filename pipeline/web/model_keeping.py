@@ -23,7 +23,7 @@ def models(service: Service, _: Call) -> Reply:
 
 def pull(service: Service, call: Call) -> Reply:
     name = call["model"]
-    if service.jobs.running_for(kind="pull", model=name):
+    if service.jobs.running_for("pull", model=name):
         raise Conflict(f"{name!r} is being pulled", hint="see /api/jobs")
     return json_reply(service.jobs.start("pull", {"model": name}, lambda job: _pull(service, job, name)).to_json(), 202)
 

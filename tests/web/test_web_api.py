@@ -1,0 +1,214 @@
+"""What the API gives: the shapes of `--json`, documents around a passage, answers whole and streamed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from pipeline.cli.main import command_line
+from pipeline.config import Config
+from tests.web.conftest import TEXTS, Site
+
+NOTES = "/api/collections/notes"
+
+
+def printed(config: Config, capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What a command prints with --json, for the same home and models."""
+    options = ["--home", str(config.home), "--json"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OLLAMA_MODELS", str(config.models))
+        patch.setenv("OLLAMA_HOST", "embedded")
+        command_line.main([*arguments, *options], standalone_mode=False)
+    return json.loads(capsys.readouterr().out)
+
+
+def streamed(client: httpx.Client, method: str, path: str, **more: Any) -> Iterator[tuple[str, Any]]:
+    """The events of a reply, as they come."""
+    with client.stream(method, path, **more) as reply:
+        assert reply.headers["content-type"] == "text/event-stream", reply.read()
+        name = ""
+        for line in reply.iter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                data = line.removeprefix("data: ")
+                yield name, data if data == "[DONE]" else json.loads(data)
+
+
+def test_search_is_what_the_command_prints(
+    client: httpx.Client, site: Site, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Same hits, same fields, in the same order; only the time differs."""
+    asked = {"q": "how often are keys rotated?", "k": 3, "explain": True, "where": "format = markdown"}
+    found = client.get(f"{NOTES}/search", params=asked).raise_for_status().json()
+    command = ["search", asked["q"], "-c", "notes", "-k", "3", "--explain", "--where", asked["where"]]
+    expected = printed(config, capsys, *command)
+    assert found.pop("seconds") > 0
+    assert expected.pop("seconds") > 0
+    for mine, theirs in zip(found["hits"], expected["hits"], strict=True):
+        assert mine.pop("score") == pytest.approx(theirs.pop("score"), rel=1e-3)
+        for each in (mine, theirs):
+            del each["scores"], each["explain"]
+    assert found == expected
+    assert found["hits"][0]["path"] == str(site.root / "texts/keys.md")
+
+
+@pytest.mark.parametrize("command", ["list", "show"])
+def test_collections_are_what_the_command_prints(
+    client: httpx.Client, config: Config, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """`collections list` and `collections show NAME`."""
+    path, names = ("/api/collections", []) if command == "list" else (NOTES, ["notes"])
+    expected = printed(config, capsys, "collections", command, *names)
+    found = client.get(path).json()
+    if command == "list":
+        found["collections"] = [row for row in found["collections"] if row["collection"] == "notes"]
+        expected["collections"] = [row for row in expected["collections"] if row["collection"] == "notes"]
+    assert found == expected
+
+
+def test_modes_and_highlights(client: httpx.Client) -> None:
+    """Words are found by words; spans count code points, also behind characters outside the basic plane."""
+    found = client.get(f"{NOTES}/search", params={"q": "enjoy", "mode": "lexical", "highlight": True}).json()
+    assert found["mode"] == "lexical"
+    [hit] = found["hits"]
+    [[start, end]] = hit["highlights"]
+    assert hit["text"][start:end] == "Enjoy"
+    assert hit["scores"]["dense"] is None
+
+
+def test_condition_with_a_mistake_says_where(client: httpx.Client) -> None:
+    """The place is given in characters of the condition."""
+    reply = client.get(f"{NOTES}/search", params={"q": "x", "where": "path = a and and"})
+    assert reply.status_code == 400
+    error = reply.json()["error"]
+    assert (error["type"], error["at"]) == ("UsageError", 13)
+    assert "docs/search.md" in error["hint"]
+
+
+def test_document_around_a_passage(client: httpx.Client) -> None:
+    """The stored passages, in order; together they are the text, and the one asked for is named."""
+    hit = client.get(f"{NOTES}/search", params={"q": "where do keys live", "k": 1}).json()["hits"][0]
+    place = f"{NOTES}/documents/{hit['document_id']}"
+    whole = client.get(place, params={"around": hit["chunk_id"]}).raise_for_status().json()
+    assert whole["path"] == hit["path"]
+    assert whole["metadata"]["author"] == "Mary"
+    assert whole["passages"][whole["at"]]["text"] == hit["text"]
+    assert [each["number"] for each in whole["passages"]] == list(range(whole["total"]))
+    text = "\n\n".join(each["text"][each["overlap"] :] for each in whole["passages"])
+    assert text.split() == TEXTS["keys.md"].split("---\n")[-1].split()
+    part = client.get(place, params={"first": 0, "count": 1}).json()
+    assert part["passages"] == whole["passages"][:1]
+    assert part["at"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "kind"),
+    [
+        ("/api/collections/none/search?q=x", 404, "CollectionNotFound"),
+        ("/api/collections/..%2f..%2fetc/search?q=x", 404, "NotFound"),
+        ("/api/collections/..%00/search?q=x", 400, "UsageError"),
+        (f"{NOTES}/search", 400, "UsageError"),
+        (f"{NOTES}/search?q=x&k=0", 400, "UsageError"),
+        (f"{NOTES}/search?q=x&k=ten", 400, "UsageError"),
+        (f"{NOTES}/search?q=x&mode=magic", 400, "UsageError"),
+        (f"{NOTES}/search?q=x&limit=3", 400, "UsageError"),
+        (f"{NOTES}/documents/none", 400, "UsageError"),
+        ("/api/jobs/77", 404, "NotFound"),
+        ("/api/nothing", 404, "NotFound"),
+        ("/static/nothing.js", 404, "NotFound"),
+    ],
+)
+def test_errors_are_json(client: httpx.Client, path: str, status: int, kind: str) -> None:
+    """With a type, a message and a hint; never a traceback."""
+    reply = client.get(path)
+    assert reply.status_code == status
+    assert reply.json()["error"]["type"] == kind
+    assert "Traceback" not in reply.text
+
+
+def test_wrong_method(client: httpx.Client) -> None:
+    """405 says what would be right."""
+    reply = client.post(f"{NOTES}/search")
+    assert (reply.status_code, reply.headers["allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"question": 3}',
+        b'{"question": ""}',
+        b'{"question": "x", "k": 1e400}',
+        b'{"question": "\\ud800"}',
+    ],
+)
+def test_bodies_are_checked(client: httpx.Client, body: bytes) -> None:
+    """What the schema does not allow is refused before anything is done."""
+    reply = client.post(f"{NOTES}/ask", content=body)
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "UsageError"
+
+
+def test_ask(client: httpx.Client) -> None:
+    """The whole answer has the shape of `ask --json`, and its citations name passages that it got."""
+    body = {"question": "How often are signing keys rotated?", "k": 2}
+    answer = client.post(f"{NOTES}/ask", json=body).raise_for_status().json()
+    assert answer["question"] == body["question"]
+    assert len(answer["hits"]) == 2
+    assert {each["number"] for each in answer["citations"]} <= {1, 2}
+    assert answer["model"] == "smollm2:135m"
+
+
+def test_ask_streamed(client: httpx.Client) -> None:
+    """Pieces come first; the last event is the whole answer."""
+    body = {"question": "How often are signing keys rotated?", "k": 2, "stream": True}
+    *pieces, last = streamed(client, "POST", f"{NOTES}/ask", json=body)
+    assert {name for name, _ in pieces} <= {"piece"}
+    assert last[0] == "answer"
+    assert last[1]["question"] == body["question"]
+
+
+def test_ask_streamed_fails_inside_the_stream(client: httpx.Client) -> None:
+    """The status has been sent: the error is the last event."""
+    body = {"question": "x", "where": "no_such_field = 1", "stream": True}
+    [(name, value)] = streamed(client, "POST", f"{NOTES}/ask", json=body)
+    assert name == "error"
+    assert "no_such_field" in value["error"]["message"]
+
+
+def test_conversation(client: httpx.Client) -> None:
+    """The chat model gets what was said before, and answers in pieces."""
+    messages = [
+        {"role": "user", "content": "My name is Ada."},
+        {"role": "assistant", "content": "Hello Ada."},
+        {"role": "user", "content": "Say hello."},
+    ]
+    *pieces, (name, value) = streamed(client, "POST", "/api/chat", json={"messages": messages})
+    assert name == "answer"
+    assert value["answer"] == "".join(piece["text"] for _, piece in pieces)
+    assert value["model"] == "smollm2:135m"
+
+
+def test_models_are_what_the_command_prints(
+    client: httpx.Client, config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`models list`."""
+    assert client.get("/api/models").json() == printed(config, capsys, "models", "list")
+
+
+def test_health_and_metrics(client: httpx.Client) -> None:
+    """Each operation is counted by its name and status."""
+    assert client.get("/healthz").json() == {"status": "ok"}
+    client.get("/api/jobs/none")
+    reply = client.get("/metrics")
+    assert reply.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = dict(line.rsplit(" ", 1) for line in reply.text.splitlines() if not line.startswith("#"))
+    assert float(lines['pipeline_http_requests_total{operation="job",method="GET",status="404"}']) >= 1
+    buckets = [float(value) for name, value in lines.items() if 'bucket{operation="health"' in name]
+    assert buckets == sorted(buckets)
+    assert buckets[-1] == float(lines['pipeline_http_request_seconds_count{operation="health"}'])
