@@ -60,6 +60,11 @@ def searched(page: Any, text: str) -> Any:
     return page.locator(".hit")
 
 
+def indexed(page: Any, collection: str) -> None:
+    """Waits until the page says that the collection is indexed."""
+    page.locator("section", has_text=f"Indexing {collection}").locator(".state.done").first.wait_for()
+
+
 def test_search_as_you_type(open_page: Any) -> None:
     """Hits come without Enter, with words marked and headings; the address can be opened again."""
     page = open_page()
@@ -182,7 +187,7 @@ def test_collections_index_and_remove(open_page: Any, site: Site) -> None:
     page.locator("#index-name").fill("made")
     page.locator("#index-path").fill("texts")
     page.get_by_role("button", name="Index").click()
-    page.wait_for_selector(".state.done")
+    indexed(page, "made")
     made = page.locator("section", has=page.get_by_role("heading", name="made", exact=True))
     made.get_by_role("button", name="Details").click()
     made.locator(".files li").first.wait_for()
@@ -212,7 +217,7 @@ def test_upload_by_drop(open_page: Any, site: Site) -> None:
         data.items.add(new File(["x".repeat(20000)], "large.txt", {type: "text/plain"})); return data; }"""
     )
     page.locator("#drop").dispatch_event("drop", {"dataTransfer": files})
-    page.wait_for_selector(".state.done")
+    indexed(page, "dropped")
     assert "large.txt: the file is larger" in page.locator("#uploading").inner_text()
     keep_screenshot(page, "upload", whole=True)
     found = site.client.get("/api/collections/dropped/search", params={"q": "parrot"}).json()["hits"]

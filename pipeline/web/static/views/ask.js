@@ -115,8 +115,8 @@ function finish(turn, answer, collection) {
         el("span", { class: "number" }, String(each.number)),
         el("span", {}, el("b", {}, nameOf(each.path)), ` · ${linesOf(each)}`, el("span", { class: "quote" }, each.quote)))))));
   }
-  if (!answer.answered && answer.hits.length) {
-    turn.end(el("p", { class: "muted small" }, "The nearest passages:"),
+  if (!answer.citations.length && answer.hits.length) {
+    turn.end(el("p", { class: "muted small" }, answer.answered ? "The passages that were read:" : "The nearest passages:"),
       ...answer.hits.slice(0, 3).map((hit) => hitCard(hit, { collection, words: answer.question })));
   }
   const facts = [answer.model, `${answer.seconds.toFixed(1)} s`];
