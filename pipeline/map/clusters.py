@@ -129,10 +129,10 @@ class Names:
     _analyzer: Analyzer = field(default_factory=Analyzer)
 
     def add(self, cluster: int, text: str) -> None:
-        terms = {term: form for word in set(word_pattern().findall(text)) for term, form in self._terms(word)}
-        self.counts[cluster].update(terms.keys())
+        found = {pair for word in set(word_pattern().findall(text)) for pair in self._terms(word)}
+        self.counts[cluster].update({term for term, _ in found})
         self.passages[cluster] += 1
-        for term, form in terms.items():
+        for term, form in found:
             self.forms[term][form] += 1
 
     def _terms(self, word: str) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ LEAST_ROWS = 12
 """With fewer passages there are no neighbourhoods to keep; their main axes show as much."""
 
 PERPLEXITY = 30
+SPREAD = 1e-6
+"""Of unit vectors that differ by more than rounding."""
 EARLY_ROUNDS, EARLY_EXAGGERATION = 250, 12
 ROUNDS = 500
 TICK_ROUNDS = 10
@@ -67,6 +69,9 @@ def _by_tsne(
     import openTSNE  # noqa: PLC0415 - heavy
     from openTSNE import affinity, initialization, nearest_neighbors  # noqa: PLC0415 - heavy
 
+    if start[:, 0].std() < SPREAD:
+        # Where all vectors are the same, their places are drawn by lot.
+        start = np.random.default_rng(seed).standard_normal(start.shape).astype(np.float32)
     perplexity = min(PERPLEXITY, (len(vectors) - 1) // 3)
     rows, cosines = nearest_rows(
         vectors, 3 * perplexity, seed=seed, tick=lambda done, total: report("neighbours", done, total)
