@@ -56,6 +56,7 @@ class MapView {
 
   select(point, { move = true } = {}) {
     this.selected = point;
+    this.hovered = null;
     if (point !== null && move) this.moveTo(this.data.points.x[point], this.data.points.y[point], this.scale);
     this.describe();
     this.draw();
@@ -439,7 +440,8 @@ class MapView {
   paint() {
     if (!this.width || !this.height) return;
     const enlarged = this.scale / this.least();
-    this.radius = Math.min(7, Math.max(1.1, 90 / Math.sqrt(this.count + 200)) * Math.max(1, enlarged) ** 0.4);
+    const narrow = Math.min(1, Math.max(0.6, this.room[0] / 800));
+    this.radius = Math.min(7, Math.max(1.1, (90 * narrow) / Math.sqrt(this.count + 200)) * Math.max(1, enlarged) ** 0.4);
     const looks = getComputedStyle(this.element);
     this.ink = looks.color;
     this.ground = looks.backgroundColor;
