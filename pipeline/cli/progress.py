@@ -6,11 +6,11 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from tqdm import tqdm
-
 from pipeline.ingest import IndexProgress
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from pipeline.api import Progress
 
 
@@ -22,6 +22,8 @@ class IndexBars(IndexProgress):
     """Two bars with rate and time left. The chunks' total is drawn up from the files looked at so far."""
 
     def __init__(self) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - only for what shows progress
+
         disable = not wants_progress()
         self._files = tqdm(desc="files ", unit="file", disable=disable, position=0, leave=True)
         self._chunks = tqdm(desc="chunks", unit="chunk", disable=disable, position=1, leave=True)
@@ -61,6 +63,8 @@ class RowBar:
     """A bar of rows that are written or indexed."""
 
     def __init__(self, what: str) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - only for what shows progress
+
         self._bar = tqdm(desc=what, unit="row", unit_scale=True, disable=not wants_progress())
 
     def __enter__(self) -> Self:
@@ -115,6 +119,8 @@ class TransferBars:
         if not wants_progress():
             return
         if self._bar is None or self._step != step:
+            from tqdm import tqdm  # noqa: PLC0415 - only for what shows progress
+
             self._end_bar()
             self._bar = tqdm(desc=step, unit="B", unit_scale=True, total=total, initial=done)
             self._step = step

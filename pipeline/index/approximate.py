@@ -92,21 +92,17 @@ class ApproximateIndex:
         self._index = index
 
     @classmethod
-    def open(cls, path: Path, facts: IndexFacts, *, rows: int, dimension: int) -> Self:
-        """Raises CorruptCollection unless `path` is the file that `facts` tells of, for so many rows."""
-        import numpy as np  # noqa: PLC0415 - heavy
+    def open(cls, path: Path, facts: IndexFacts, *, rows: int, dimension: int, verified: bool = False) -> Self:
+        """Raises CorruptCollection unless `path` is the file that `facts` tells of, for so many rows.
 
+        FAISS gets to parse only what was written by it: `verified` says that the caller knows that already.
+        """
         faiss = load_faiss()
 
         known = (facts.kind, facts.format) == (KIND, FORMAT)
         if not known or (facts.rows, facts.dimension) != (rows, dimension):
             raise _corrupt(path, f"is recorded as {facts.kind} {facts.format} of {facts.rows} x {facts.dimension}")
-        try:
-            content = np.memmap(path, np.uint8, mode="r")
-        except (OSError, ValueError) as error:
-            raise _corrupt(path, f"cannot be read: {error}") from error
-        # FAISS gets to parse only what was written by it.
-        if zlib.crc32(content.data) != facts.crc32:
+        if not verified and _crc32(path) != facts.crc32:
             raise _corrupt(path, "is not the file that was written")
         try:
             index = faiss.read_index(str(path))
@@ -187,6 +183,16 @@ def _write(index: Any, path: Path) -> int:
         file.flush()
         os.fsync(file.fileno())
     return checksum
+
+
+def _crc32(path: Path) -> int:
+    """Raises CorruptCollection."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    try:
+        return zlib.crc32(np.memmap(path, np.uint8, mode="r").data)
+    except (OSError, ValueError) as error:
+        raise _corrupt(path, f"cannot be read: {error}") from error
 
 
 def _corrupt(path: Path, what: str) -> CorruptCollection:

@@ -48,6 +48,8 @@ class _Part:
     allowed: NDArray[np.bool_] | None
     rows: int
     index_file: tuple[Path, IndexFacts] | None
+    verified: bool
+    """Whether the store has found the index file to be the one that was committed."""
 
 
 def search_dense(
@@ -73,7 +75,8 @@ def search_dense(
     queries = _checked(snapshot, queries)
     if not len(queries):
         return []
-    parts = _parts(snapshot, allowed, _recorded(snapshot) if index_files is None else index_files)
+    files = _recorded(snapshot) if index_files is None else index_files
+    parts = _parts(snapshot, allowed, files, verified=index_files is None)
     wanted = _wanted(parts, k)
     indexes = {part.number: index for part in parts if _index_saves_work(part, wanted) and (index := _index(part))}
     ranking = Ranking(queries, k)
@@ -121,6 +124,8 @@ def _parts(
     snapshot: Snapshot,
     allowed: Sequence[NDArray[np.bool_] | None] | None,
     index_files: Mapping[str, tuple[Path, IndexFacts]],
+    *,
+    verified: bool,
 ) -> list[_Part]:
     import numpy as np  # noqa: PLC0415 - heavy
 
@@ -133,7 +138,8 @@ def _parts(
         live = segment.live_mask if segment.record.deleted_rows else None
         mask = live if asked is None else asked if live is None else asked & live
         count = rows if mask is None else int(np.count_nonzero(mask))
-        parts.append(_Part(number, segment, None if count == rows else mask, count, index_files.get(segment.id)))
+        mask = None if count == rows else mask
+        parts.append(_Part(number, segment, mask, count, index_files.get(segment.id), verified))
     return parts
 
 
@@ -178,7 +184,9 @@ def _index(part: _Part) -> ApproximateIndex | None:
             path, facts = part.index_file
             try:
                 dimension = segment.vectors.shape[1]
-                _opened[segment] = ApproximateIndex.open(path, facts, rows=segment.record.rows, dimension=dimension)
+                _opened[segment] = ApproximateIndex.open(
+                    path, facts, rows=segment.record.rows, dimension=dimension, verified=part.verified
+                )
             except CorruptCollection as error:
                 logger.warning("%s; searching without it, which is slower. %s", error.message, error.hint)
                 _opened[segment] = None

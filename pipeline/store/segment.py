@@ -76,7 +76,8 @@ class DeletedRows:
     def of(cls, rows: Sequence[int], documents: Sequence[int]) -> DeletedRows:
         import numpy as np  # noqa: PLC0415 - heavy
 
-        return cls(rows=np.unique(np.array(rows, np.uint32)), documents=np.unique(np.array(documents, np.uint32)))
+        # Not np.unique: the first call of it imports NumPy's masked arrays, which a search does not need.
+        return cls(rows=np.array(sorted(set(rows)), np.uint32), documents=np.array(sorted(set(documents)), np.uint32))
 
     @classmethod
     def read(cls, path: Path) -> DeletedRows:
