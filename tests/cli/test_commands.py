@@ -335,10 +335,13 @@ def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path, number: s
 def test_interrupt_with_the_embedded_server_ends_the_program(tmp_path: Path, models_folder: Path) -> None:
     """Ctrl-C while the engine in the own process is at work: the program ends by itself, with status 130."""
     environment = {**os.environ, "OLLAMA_HOST": "embedded", "OLLAMA_MODELS": str(models_folder)}
-    command = [sys.executable, "-m", "pipeline", "index", str(ROOT / "sample_corpus"), "--home", str(tmp_path / "home")]
-    for _ in range(2):
+    for home in (tmp_path / "one", tmp_path / "two"):
+        command = [sys.executable, "-m", "pipeline", "index", str(ROOT / "sample_corpus"), "--home", str(home)]
+        manifest = home / "collections" / "default" / "manifest-00000001.json"
         with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True) as process:
-            time.sleep(3)
+            while not manifest.exists() and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(1)
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -455,7 +458,7 @@ def test_move_that_was_cut_short_is_shown_and_dropped(run: Run, docs: Path, tmp_
     """`list` and `show` say how far a move to another model came, and --drop ends it."""
     run("index", docs)
     collection = tmp_path / "home" / "collections" / "default"
-    with embed_server(Behaviour(model="other", dimension=16, poison={"dough": "400"})) as url:
+    with embed_server(Behaviour(model="other", dimension=16, poison={"ninety": "400"})) as url:
         failed = run("collections", "re-embed", "default", "--model", "other", "--host", url)
     assert (failed.status, "stopped early; kept: 1 of 2 chunks embedded with other" in failed.err) == (1, True)
     assert "moving to other (16), 1 of 2 chunks embedded" in run("collections", "list").out
