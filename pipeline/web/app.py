@@ -18,7 +18,7 @@ from pipeline.errors import PipelineError
 from pipeline.server.exchange import BODY_TOO_LARGE, Cancellation, Reply, Request, RequestCanceled, json_reply
 from pipeline.server.guard import Guard
 from pipeline.shapes import error_json
-from pipeline.web import dialect, keeping, model_keeping, searching
+from pipeline.web import dialect, keeping, mapping, model_keeping, searching
 from pipeline.web.access import Rate, require_token
 from pipeline.web.failures import (
     Busy,
@@ -94,11 +94,12 @@ SYSTEM = (
 OPERATIONS: tuple[Operation, ...] = (
     *searching.OPERATIONS,
     *keeping.OPERATIONS,
+    *mapping.OPERATIONS,
     *model_keeping.OPERATIONS,
     *dialect.OPERATIONS,
     *SYSTEM,
 )
-ALL_SCHEMAS = {**SCHEMAS, **dialect.SHOWN}
+ALL_SCHEMAS = {**SCHEMAS, **mapping.SHOWN, **dialect.SHOWN}
 
 
 class WebApp:

@@ -158,7 +158,7 @@ SCHEMAS: dict[str, Schema] = {
     "Job": record(
         {
             "id": string(),
-            "kind": string(enum=["index", "pull"]),
+            "kind": string(enum=["index", "pull", "map"]),
             "collection": string(),
             "paths": array(string()),
             "model": string(),

@@ -3,7 +3,7 @@
 import { call, query, setToken, takeToken } from "./api.js";
 import { el, failure, replace } from "./dom.js";
 
-const VIEWS = { search: "Search", ask: "Ask", collections: "Collections", models: "Models" };
+const VIEWS = { search: "Search", ask: "Ask", map: "Map", collections: "Collections", models: "Models" };
 const OTHERS = ["document"];
 const THEME = "pipeline.theme";
 const COLLECTION = "pipeline.collection";
