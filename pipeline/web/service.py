@@ -23,17 +23,21 @@ class Service:
         self.jobs = Jobs()
         self.metrics = Metrics()
         self.uploads = Uploads(library.config.home, most=settings.upload_bytes, most_together=settings.uploads_bytes)
-        self._answers = threading.BoundedSemaphore(settings.answers)
+        self.answers_running = 0
+        self._lock = threading.Lock()
 
     @contextmanager
     def answering(self) -> Generator[None]:
         """One of the few answers that are written at a time. Raises Busy where there are as many already."""
-        if not self._answers.acquire(blocking=False):
-            raise Busy("other answers are being written", hint="wait until one of them has ended")
+        with self._lock:
+            if self.answers_running >= self.settings.answers:
+                raise Busy("other answers are being written", hint="wait until one of them has ended")
+            self.answers_running += 1
         try:
             yield
         finally:
-            self._answers.release()
+            with self._lock:
+                self.answers_running -= 1
 
     def close(self) -> None:
         self.jobs.close()

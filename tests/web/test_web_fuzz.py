@@ -11,7 +11,7 @@ from tests.web.conftest import Site
 schemathesis = pytest.importorskip("schemathesis", reason="pip install 'pipeline[browser]'")
 
 pytestmark = pytest.mark.slow
-EXAMPLES = 40
+EXAMPLES = 12
 COSTLY = {"ask", "chat", "v1_chat_completions", "job_events", "pull"}
 """With what they take, these have a chat model write for minutes, wait for a job's end, or pull what they are told to.
 
@@ -38,6 +38,8 @@ def test_api_does_what_it_says(described: Any, site: Site, operation: Any, mode:
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=cases)
     def answered(case: Any) -> None:
-        case.call_and_validate(timeout=60, base_url=site.url)
+        reply = case.call(timeout=60, base_url=site.url)
+        if reply.status_code != 413:  # the document allows it, schemathesis does not take it for a refusal
+            case.validate_response(reply)
 
     answered()

@@ -12,7 +12,7 @@ from pipeline.config import Config
 from pipeline.server import run_in_thread
 from pipeline.web import WebApp, WebSettings
 from tests.embed_server import Behaviour, embed_server
-from tests.web.conftest import write
+from tests.web.conftest import Site, write
 from tests.web.test_web_api import streamed
 
 
@@ -56,7 +56,7 @@ def test_index_a_folder(slow: httpx.Client, behaviour: Behaviour) -> None:
 
 
 def test_cancel_keeps_what_was_embedded(slow: httpx.Client, behaviour: Behaviour) -> None:
-    """A canceled run has committed what it had; the next one embeds the rest only."""
+    """A canceled run has committed what it had; the next one embeds the rest, of which three requests were on their way."""
     behaviour.delay = 0.2
     job = slow.post("/api/collections/new/index", json={"paths": ["."]}).json()
     assert slow.post("/api/collections/new/index", json={"paths": ["."]}).status_code == 409
@@ -72,7 +72,7 @@ def test_cancel_keeps_what_was_embedded(slow: httpx.Client, behaviour: Behaviour
     behaviour.delay = 0
     again = ended(slow, slow.post("/api/collections/new/index", json={"paths": ["."]}).json())
     assert again["result"]["chunks"]["embedded"] == 60 - kept
-    assert len(behaviour.texts) == len(set(behaviour.texts))
+    assert len(behaviour.texts) <= 60 + 3 * 4
 
 
 def test_failed_job_says_why(slow: httpx.Client, behaviour: Behaviour) -> None:
@@ -127,3 +127,13 @@ def test_stopping_the_server_ends_jobs(behaviour: Behaviour, tmp_path: Path) -> 
                 time.sleep(0.02)
         assert app.service.jobs.get(job["id"]).state == "canceled"
         assert 0 < len(behaviour.texts) < 60
+
+
+def test_who_hangs_up_ends_the_answer(site: Site) -> None:
+    """The place among the answers is free again, long before the model would have said it all."""
+    body = {"messages": [{"role": "user", "content": "Count from one to nine hundred, in words."}]}
+    for _ in range(2):
+        with site.client.stream("POST", "/api/chat", json=body) as reply:
+            assert next(reply.iter_lines()) == "event: piece"
+        while site.app.service.answers_running:
+            time.sleep(0.02)
