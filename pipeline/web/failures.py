@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pipeline import errors
 from pipeline.errors import (
     ApiError,
     Canceled,
@@ -15,6 +16,7 @@ from pipeline.errors import (
     MissingExtra,
     ModelMismatch,
     ModelNotFound,
+    NotSupported,
     PipelineError,
     ServerBusy,
     ServerTimeout,
@@ -36,6 +38,8 @@ STATUSES: tuple[tuple[type[PipelineError], int], ...] = (
     (Canceled, 409),
     (StorageUnwritable, 507),
     (MissingExtra, 501),
+    (errors.BadRequest, 400),
+    (NotSupported, 400),
     (ServerBusy, 503),
     (ServerTimeout, 504),
     (ApiError, 502),
