@@ -10,7 +10,7 @@ const WAIT = 250;
 const COLORS = { cluster: "Topic", document: "Document", folder: "Folder" };
 
 export async function mount(element, app) {
-  const state = { gone: false, view: null, timer: 0, asked: 0 };
+  const state = { gone: false, view: null, poll: 0, typing: 0, asked: 0 };
   const collection = app.collection;
   element.classList.add("wide");
   const input = el("input", { type: "search", "data-main-field": true, "aria-label": "Draw a query in", placeholder: "Draw a query in", autocomplete: "off", value: app.parameters.get("q") ?? "" });
@@ -30,7 +30,7 @@ export async function mount(element, app) {
       if (!data.points) {
         const bar = el("progress", { max: data.total || 1, value: data.done, "aria-label": "The map is being drawn" });
         replace(said, el("div", { class: "card stack" }, el("p", {}, `The map is being drawn: ${data.step}`), bar));
-        state.timer = setTimeout(begin, LOOK_AGAIN);
+        state.poll = setTimeout(begin, LOOK_AGAIN);
         return;
       }
       replace(said, ...data.notices.map((text) => el("p", { class: "note" }, text)));
@@ -61,8 +61,8 @@ export async function mount(element, app) {
     }
     return undefined;
   }
-  input.addEventListener("input", () => { clearTimeout(state.timer); state.timer = setTimeout(draw, WAIT); });
-  return { destroy() { state.gone = true; clearTimeout(state.timer); state.view?.destroy(); } };
+  input.addEventListener("input", () => { clearTimeout(state.typing); state.typing = setTimeout(draw, WAIT); });
+  return { destroy() { state.gone = true; clearTimeout(state.poll); clearTimeout(state.typing); state.view?.destroy(); } };
 }
 
 function styled() {
