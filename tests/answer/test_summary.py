@@ -10,7 +10,6 @@ from pipeline.answer import summarise
 from pipeline.api import Client, RetryPolicy
 from pipeline.collection import Collection
 from pipeline.config import Config
-from pipeline.connect import Connection
 from pipeline.errors import ServerError, UsageError
 from pipeline.query import passages_where
 from pipeline.types import Answer as Answered
@@ -111,13 +110,8 @@ def test_passages_of_a_condition_come_in_reading_order(tmp_path: Path) -> None:
     for name in ("b.md", "a.md", "c.txt"):
         (docs / name).write_text("\n\n".join(f"# Part {part}\n\nText of {name}." for part in range(3)))
     with embed_server(Behaviour()) as url:
-
-        def connection(_: Config) -> Connection:
-            client = Client(url, retry=RetryPolicy.none())
-            return Connection(client=client, embedded=False, close=client.close)
-
         config = Config(home=tmp_path / "home", model="all-minilm", host=url)
-        with Collection("notes", config, connector=connection) as notes:
+        with Collection("notes", config) as notes:
             notes.index(docs)
             every = passages_where(notes.snapshot, None, most=100)
             found = passages_where(notes.snapshot, "path ~ '**/*.md'", most=100)

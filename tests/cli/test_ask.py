@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.api import Client
 from pipeline.cli.main import command_line
 from pipeline.cli.reporting import run
 from pipeline.collection import Collection
 from pipeline.config import Config
-from pipeline.connect import Connection
 from tests.api.scripted_server import Answer, Script, as_json, lines, scripted_server
 from tests.embed_server import Behaviour, embed_server
 
@@ -28,13 +26,8 @@ def home(tmp_path: Path) -> Path:
     docs.mkdir()
     (docs / "keys.md").write_text(f"# Keys\n\n{TEXT}\n")
     with embed_server(Behaviour()) as url:
-
-        def connection(config: Config) -> Connection:
-            client = Client(config.host)
-            return Connection(client=client, embedded=False, close=client.close)
-
         config = Config(home=tmp_path / "home", model="all-minilm", host=url)
-        with Collection("notes", config, connector=connection) as notes:
+        with Collection("notes", config) as notes:
             notes.index(docs)
     return tmp_path / "home"
 
