@@ -102,11 +102,13 @@ def _without_repetition(hit: Hit, passages: Sequence[Passage]) -> Hit | None:
         if shared := _overlap(known.text, hit.text):
             kept = hit.text[shared:].lstrip("\n")
             skipped = hit.text[: len(hit.text) - len(kept)].count("\n")
-            hit = replace(hit, text=kept, start_line=min(hit.start_line + skipped, hit.end_line))
+            start = hit.start + len(hit.text) - len(kept)
+            hit = replace(hit, text=kept, start=start, start_line=min(hit.start_line + skipped, hit.end_line))
         elif shared := _overlap(hit.text, known.text):
             kept = hit.text[:-shared].rstrip("\n")
             skipped = hit.text[len(kept) :].count("\n")
-            hit = replace(hit, text=kept, end_line=max(hit.end_line - skipped, hit.start_line))
+            end = hit.end - len(hit.text) + len(kept)
+            hit = replace(hit, text=kept, end=end, end_line=max(hit.end_line - skipped, hit.start_line))
         if not hit.text.strip():
             return None
     return hit

@@ -44,10 +44,13 @@ def test_what_a_better_passage_says_is_read_once() -> None:
     """A copy costs nothing and leaves its number unused; of an overlap each side keeps its lines."""
     first = "One stands here.\nTwo follows it, and is long enough to be no chance."
     second = "Two follows it, and is long enough to be no chance.\nThree is new."
-    hits = [make.hit(first), make.hit(f"  {first}\n", rank=2, path="/copy.md"), make.hit(second, rank=3, line=2)]
+    last = replace(make.hit(second, rank=3, line=2), start=17, end=17 + len(second))
+    hits = [make.hit(first), make.hit(f"  {first}\n", rank=2, path="/copy.md"), last]
     chosen = select_passages(hits, budget=1000)
     assert [(item.number, item.hit.text) for item in chosen.passages] == [(1, first), (3, "Three is new.")]
-    assert (chosen.passages[1].hit.start_line, chosen.passages[1].hit.end_line) == (3, 3)
+    kept = chosen.passages[1].hit
+    assert (kept.start_line, kept.end_line) == (3, 3)
+    assert kept.end - kept.start == len("Three is new.")
     assert chosen.left_out == ()
     chosen = select_passages([hits[2], hits[0]], budget=1000)
     assert [item.hit.text for item in chosen.passages] == [second, "One stands here."]
