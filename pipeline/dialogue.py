@@ -152,7 +152,14 @@ class Dialogue:
                 on_standalone(standalone)
             found = self.collection.find(standalone.question, SearchOptions(k=self.k, mode=self.mode, where=self.where))
             hits = found.hits
-            answer = answer_with_model(self._client, self.model, standalone.question, hits, on_text=heard)
+            answer = answer_with_model(
+                self._client,
+                self.model,
+                standalone.question,
+                hits,
+                on_text=heard,
+                embedder=self.collection.embedder,
+            )
         except BaseException as error:
             partial = "".join(said) or (error.partial if isinstance(error, StreamInterrupted) else "")
             self._failed = question
@@ -165,7 +172,12 @@ class Dialogue:
                 ]
             raise
         notices = (*standalone.notices, *found.notices, *answer.notices)
-        turn = Turn(question=question, standalone=standalone.question, answer=replace(answer, notices=notices))
+        turn = Turn(
+            question=question,
+            standalone=standalone.question,
+            answer=replace(answer, notices=notices),
+            stopped=answer.stopped == "interrupted",
+        )
         self.turns = [*before, turn]
         self._failed = None
         return turn

@@ -24,6 +24,7 @@ from pipeline.types import Answer, Hit
 
 if TYPE_CHECKING:
     from pipeline.api import Client
+    from pipeline.embed import Embedder
 
 HOPELESS = (ModelNotFound, NotSupported, PullFailed, ServerUnreachable)
 """Errors that the next question would meet again."""
@@ -135,12 +136,14 @@ def run_answers(
             results: list[AnswerResult] = []
             for question in questions:
                 found = collection.find(question.question, SearchOptions(k=k, mode=mode))
-                results.append(_answered(question, root, kept, model, found.hits))
+                results.append(_answered(question, root, kept, model, found.hits, collection.embedder))
                 on_result(results[-1])
             yield AnswerRun(chat_model=model, digest=digest, mode=mode, results=tuple(results))
 
 
-def _answered(question: GoldenQuestion, root: Path, kept: KeptReplies, model: str, hits: Sequence[Hit]) -> AnswerResult:
+def _answered(
+    question: GoldenQuestion, root: Path, kept: KeptReplies, model: str, hits: Sequence[Hit], embedder: Embedder
+) -> AnswerResult:
     started = kept.seconds()
     first: list[float] = []
 
@@ -149,7 +152,8 @@ def _answered(question: GoldenQuestion, root: Path, kept: KeptReplies, model: st
             first.append(kept.seconds() - started)
 
     try:
-        answer = answer_with_model(cast("Client", kept), model, question.question, hits, on_text=on_text)
+        client = cast("Client", kept)
+        answer = answer_with_model(client, model, question.question, hits, on_text=on_text, embedder=embedder)
     except HOPELESS:
         raise
     except ApiError as error:
