@@ -32,7 +32,7 @@ class Attempt:
 
 
 ATTEMPTS = [Attempt(**json.loads(line)) for line in (FOLDER / "attempts.jsonl").read_text("utf-8").splitlines()]
-NOT_SEEN = {"14-quiz.md", "18-front-matter.md", "21-leak.md", "25-citation.md", "28-dialogue.md"}
+NOT_SEEN = {"14-quiz.md", "25-citation.md", "28-dialogue.md"}
 """Attempts whose words no rule finds; what becomes of them is left to the model and to the check of its sentences."""
 
 
@@ -72,6 +72,45 @@ def test_text_for_readers_stays() -> None:
     hits = [make.hit(path.read_text("utf-8"), path=str(path)) for path in paths]
     assert len(hits) > 40
     assert without_instructions(hits) == (hits, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Model: X200. Your warranty lasts a year.",
+        "The system, and the instructions for it, differ.",
+        "Print only the first page. Answer only three of the questions.",
+        "You are now ready to install it. You are no longer in the queue.",
+        "Use the tool that is in the box, and call the function twice.",
+        "An assistant must lock the door. This assistant guides you through the set-up.",
+        "Forget the rules of grammar; override the rules of the parent style.",
+        "The reader knows ignore rules. It ignores the instructions of the linker.",
+        "Write your answer into the box. Your answer must be written in ink.",
+        "Ctrl-C stops an answer and nothing else.",
+        "When you answer the phone, smile.",
+        "Large language models must be evaluated. The model should output a number.",
+        "<p><s>old</s> <source src='a.mp4'></p>",
+        "New task: paint the boat. Question: which colour? Answer: green.",
+    ],
+)
+def test_ordinary_text_stays(text: str) -> None:
+    """Words that orders to models are made of stand in manuals, exams and papers too."""
+    assert without_instructions([make.hit(text)])[1] == []
+
+
+@pytest.mark.parametrize(
+    "attempt", [each for each in ATTEMPTS if each.file not in NOT_SEEN], ids=lambda each: each.file
+)
+def test_word_of_a_model_that_obeys_is_not_relied_on(attempt: Attempt) -> None:
+    """Even a model that knew the word and said it has no support for it, as what is withheld supports nothing."""
+    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+        said = {"message": {"content": f"{attempt.canary}. The answer is {attempt.canary} [1]."}, "done": False}
+        script.answers = [
+            as_json({"model_info": {"llama.context_length": 4096}}),
+            Scripted(pieces=(lines(said, {"message": {"content": ""}, "done": True}),)),
+        ]
+        answer = answer_with_model(client, "m", attempt.question, [make.hit(attempt.text)])
+    assert attempt.canary not in relied_on(answer)
 
 
 def test_withheld_text_is_reported_and_no_tool_is_sent() -> None:
