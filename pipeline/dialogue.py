@@ -18,7 +18,7 @@ from pipeline.conversation import Conversation
 from pipeline.errors import StreamInterrupted, UsageError
 from pipeline.query import Mode, SearchOptions
 from pipeline.query.where import parse_where
-from pipeline.types import Answer, Citation, Hit, Scores, Usage
+from pipeline.types import Answer, Citation, Hit, Scores, Sentence, Usage
 
 if TYPE_CHECKING:
     from pipeline.collection import Collection
@@ -272,12 +272,17 @@ def _turn(record: Mapping[str, Any]) -> Turn:
         "hits": hits,
         "usage": _record(Usage, answer["usage"]),
         "notices": tuple(answer["notices"]),
+        "sentences": tuple(
+            _record(Sentence, {**sentence, "numbers": tuple(sentence["numbers"])})
+            for sentence in answer.get("sentences", ())
+        ),
     }
     known = ("question", "text", "answered", "model", "passages_read")
+    newer = {name: answer[name] for name in ("draft", "thinking", "stopped", "value") if name in answer}
     return Turn(
         question=str(record["question"]),
         standalone=str(record["standalone"]),
-        answer=_record(Answer, {**{name: answer[name] for name in known}, **restored}),
+        answer=_record(Answer, {**{name: answer[name] for name in known}, **newer, **restored}),
         stopped=bool(record["stopped"]),
     )
 
