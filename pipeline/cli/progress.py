@@ -136,6 +136,8 @@ class PartsBar:
     """A bar over the parts of a summary; how many there are becomes known on the way."""
 
     def __init__(self) -> None:
+        from tqdm import tqdm  # noqa: PLC0415 - only for what shows progress
+
         self._bar = tqdm(desc="parts ", unit="part", disable=not wants_progress(), leave=False)
 
     def __enter__(self) -> Self:
