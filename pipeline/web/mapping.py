@@ -6,7 +6,7 @@ import gzip
 from dataclasses import replace
 from typing import Any
 
-from pipeline.map import CollectionMap, find_map, make_map, map_json, passages_at, query_json
+from pipeline.map import CollectionMap, make_map, map_json, passages_at, query_json
 from pipeline.query import SearchOptions
 from pipeline.server.exchange import Reply, json_reply
 from pipeline.store import Snapshot
@@ -30,7 +30,7 @@ SHOWN: dict[str, Schema] = {
 def points(service: Service, call: Call) -> Reply:
     """The map, or how far its making is, which this begins where nobody has."""
     snapshot = service.library.collection(call["collection"]).snapshot
-    made = find_map(snapshot)
+    made = service.maps.find(snapshot)
     if made is None:
         return json_reply(_progress(service, snapshot), 202)
     reply = json_reply(map_json(made))
@@ -58,7 +58,7 @@ def query(service: Service, call: Call) -> Reply:
 
 
 def _made(service: Service, call: Call) -> CollectionMap:
-    made = find_map(service.library.collection(call["collection"]).snapshot)
+    made = service.maps.find(service.library.collection(call["collection"]).snapshot)
     if made is None:
         raise Conflict("the map is not made yet", hint="ask for the map itself first")
     return made
@@ -68,13 +68,15 @@ def _progress(service: Service, snapshot: Snapshot) -> dict[str, Any]:
     job = service.jobs.running_for("map", collection=snapshot.name)
     if job is None:
         # One that failed is told once; whoever asks again begins again.
-        job = service.jobs.start("map", {"collection": snapshot.name}, lambda job: _make(snapshot, job))
+        job = service.jobs.start("map", {"collection": snapshot.name}, lambda job: _make(service, snapshot, job))
     progress = {"step": "waiting", "done": 0, "total": 0, **job.to_json()["progress"]}
     return {name: progress[name] for name in ("step", "done", "total")}
 
 
-def _make(snapshot: Snapshot, job: Job) -> dict[str, Any]:
-    make_map(snapshot, progress=lambda step, done, total: job.report(step=step, done=done, total=total))
+def _make(service: Service, snapshot: Snapshot, job: Job) -> dict[str, Any]:
+    service.maps.keep(
+        make_map(snapshot, progress=lambda step, done, total: job.report(step=step, done=done, total=total))
+    )
     return {"collection": snapshot.name}
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pipeline.web.failures import Busy
 from pipeline.web.jobs import Jobs
 from pipeline.web.library import Library
+from pipeline.web.maps import Maps
 from pipeline.web.metrics import Metrics
 from pipeline.web.settings import WebSettings
 from pipeline.web.uploads import Uploads
@@ -22,6 +23,7 @@ class Service:
         self.settings = settings
         self.jobs = Jobs()
         self.metrics = Metrics()
+        self.maps = Maps()
         self.uploads = Uploads(library.config.home, most=settings.upload_bytes, most_together=settings.uploads_bytes)
         self.answers_running = 0
         self._lock = threading.Lock()

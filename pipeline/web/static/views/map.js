@@ -7,19 +7,16 @@ import { mountMap } from "../map.js";
 
 const LOOK_AGAIN = 700;
 const WAIT = 250;
-const COLORS = { cluster: "Topic", document: "Document", folder: "Folder" };
 
 export async function mount(element, app) {
   const state = { gone: false, view: null, poll: 0, typing: 0, asked: 0 };
   const collection = app.collection;
   element.classList.add("wide");
   const input = el("input", { type: "search", "data-main-field": true, "aria-label": "Draw a query in", placeholder: "Draw a query in", autocomplete: "off", value: app.parameters.get("q") ?? "" });
-  const color = el("select", { "aria-label": "Colour by", onchange: () => state.view?.setColor(color.value) },
-    ...Object.entries(COLORS).map(([name, title]) => el("option", { value: name }, title)));
   const said = el("div", {});
   const stage = el("div", { class: "map-place" });
   input.classList.add("grow");
-  replace(element, el("h1", { class: "visually-hidden" }, "Map"), el("div", { class: "row map-tools" }, input, color), said, stage);
+  replace(element, el("h1", { class: "visually-hidden" }, "Map"), el("div", { class: "row map-tools" }, input), said, stage);
   if (!collection) replace(said, el("div", { class: "empty" }, el("h2", {}, "There is no collection yet")));
   else { await styled(); begin(); }
 
@@ -33,8 +30,8 @@ export async function mount(element, app) {
         state.poll = setTimeout(begin, LOOK_AGAIN);
         return;
       }
-      replace(said, ...data.notices.map((text) => el("p", { class: "note" }, text)));
-      state.view = mountMap(stage, data, { color: color.value, passage, onOpen: open });
+      replace(said);
+      state.view = mountMap(stage, data, { passage, onOpen: open });
       if (input.value) draw();
     } catch (error) {
       replace(said, failure(error));
