@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import count
+from itertools import count, pairwise
 from typing import Any
 
 from pipeline.errors import UsageError
@@ -24,6 +24,8 @@ from pipeline.web.searching import answer_events, answered
 from pipeline.web.service import Service
 
 _numbers = count(1)
+SOURCES = "\n\nSources:\n"
+"""Begins the places of what an answer cites, behind its text."""
 
 CONTENT: Schema = {
     "type": ["string", "array", "null"],
@@ -76,12 +78,13 @@ def models(service: Service, _: Call) -> Reply:
 
 def chat_completions(service: Service, call: Call) -> Reply:
     name, question = call["model"], _question(call["messages"])
+    history = _history(call["messages"][:-1])
     # A collection that is not there is an error with a status, before a stream begins.
     name = service.library.collection(name).name
     head = {"id": f"chatcmpl-{next(_numbers)}", "created": int(time.time()), "model": name}
     if not call["stream"]:
         with service.answering():
-            answer = answered(service, call, name, question)
+            answer = answered(service, call, name, question, history=history)
         return json_reply(_completion(head, answer))
     with_usage = bool((call.get("stream_options") or {}).get("include_usage"))
 
@@ -97,7 +100,7 @@ def chat_completions(service: Service, call: Call) -> Reply:
             pieces.append(piece)
             chunk({"content": piece})
 
-        answer = answered(service, call, name, question, show)
+        answer = answered(service, call, name, question, history=history, on_text=show)
         if not pieces:
             chunk({"content": answer.text})
         chunk({"content": _sources(answer)})
@@ -110,13 +113,25 @@ def chat_completions(service: Service, call: Call) -> Reply:
 
 def _question(messages: Sequence[dict[str, Any]]) -> str:
     """The text of the last message, which must be the user's."""
-    last = messages[-1]
-    content = last.get("content")
-    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-    text = "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
-    if last["role"] != "user" or not text:
+    text = _text(messages[-1])
+    if messages[-1]["role"] != "user" or not text:
         raise UsageError("the last message is no question of the user's", hint="send it with the role user")
     return text
+
+
+def _history(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Questions of the user's that an answer follows; that without the places of its sources."""
+    return [
+        (_text(asked), _text(answer).split(SOURCES, 1)[0])
+        for asked, answer in pairwise(messages)
+        if asked["role"] == "user" and answer["role"] == "assistant"
+    ]
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    return "\n".join(str(part.get("text") or "") for part in parts if part.get("type") == "text").strip()
 
 
 def _completion(head: dict[str, Any], answer: Answer) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def _sources(answer: Answer) -> str:
     if not answer.citations:
         return ""
     lines = [f"[{each.number}] {each.path}:{each.start_line}" for each in answer.citations]
-    return "\n\nSources:\n" + "\n".join(lines)
+    return SOURCES + "\n".join(lines)
 
 
 def _usage(answer: Answer) -> dict[str, int]:
@@ -156,7 +171,8 @@ OPERATIONS = (
         method="POST",
         path="/v1/chat/completions",
         name="v1_chat_completions",
-        summary="Answers the last message from the collection that `model` names; other fields are taken and not used.",
+        summary="Answers the last message, which may point to those before it, from the collection that `model` names; "
+        "other fields are taken and not used.",
         tag="openai",
         handler=chat_completions,
         body={

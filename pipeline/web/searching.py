@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from pipeline.answer import USUAL_PASSAGES, choose_chat_model
+from pipeline.answer.rewrite import Standalone, standalone_question
 from pipeline.conversation import Conversation
 from pipeline.query import SearchOptions
 from pipeline.query.snippets import matches
@@ -54,30 +56,66 @@ def search(service: Service, call: Call) -> Reply:
 def ask(service: Service, call: Call) -> Reply:
     if call["stream"]:
         return answer_events(service, call, lambda tell: _tell_answer(service, call, tell))
-    started = time.perf_counter()
     with service.answering():
-        answer = answered(service, call, call["collection"], call["question"])
-    return json_reply(answer_json(answer, round(time.perf_counter() - started, 3)))
+        return json_reply(_asked(service, call))
 
 
 def _tell_answer(service: Service, call: Call, tell: Tell) -> None:
+    tell("answer", _asked(service, call, tell))
+
+
+def _asked(service: Service, call: Call, tell: Tell | None = None) -> dict[str, Any]:
+    """The answer as JSON; `tell` gets what is searched for where that is not the question, and the answer's pieces."""
     started = time.perf_counter()
-    answer = answered(service, call, call["collection"], call["question"], lambda text: tell("piece", {"text": text}))
-    tell("answer", answer_json(answer, round(time.perf_counter() - started, 3)))
+    question = call["question"]
+    searched = [question]
+
+    def rewritten(standalone: Standalone) -> None:
+        searched[0] = standalone.question
+        if tell is not None and standalone.rewritten:
+            tell("standalone", {"question": standalone.question})
+
+    answer = answered(
+        service,
+        call,
+        call["collection"],
+        question,
+        history=[(turn["question"], turn["answer"]) for turn in call.get("history") or ()],
+        on_standalone=rewritten,
+        on_text=None if tell is None else lambda text: tell("piece", {"text": text}),
+    )
+    return answer_json(answer, round(time.perf_counter() - started, 3)) | {"standalone": searched[0]}
 
 
 def answered(
-    service: Service, call: Call, collection: str, question: str, on_text: Callable[[str], None] | None = None
+    service: Service,
+    call: Call,
+    collection: str,
+    question: str,
+    *,
+    history: Sequence[tuple[str, str]] = (),
+    on_standalone: Callable[[Standalone], None] = lambda _: None,
+    on_text: Callable[[str], None] | None = None,
 ) -> Answer:
-    """The answer to a question; the chat model stops where the client goes away."""
+    """The answer to a question that may point to the turns of `history`, questions with their answers, oldest first.
+
+    The chat model stops where the client goes away.
+    """
     with service.library.asking(collection, call.request.cancellation, call.get("chat_model")) as opened:
-        return opened.ask(
-            question,
+        standalone = Standalone(question=question, rewritten=False)
+        if history:
+            client = opened.connection.client
+            model = choose_chat_model(client, opened.config.chat_model)
+            standalone = standalone_question(client, model, question, history)
+        on_standalone(standalone)
+        answer = opened.ask(
+            standalone.question,
             k=call.get("k") or USUAL_PASSAGES,
             mode=call.get("mode") or "hybrid",
             where=call.get("where") or None,
             on_text=on_text,
         )
+    return replace(answer, question=question, notices=(*standalone.notices, *answer.notices))
 
 
 def answer_events(service: Service, call: Call, work: Callable[[Tell], None], **more: Any) -> Reply:
@@ -145,7 +183,8 @@ OPERATIONS = (
         method="POST",
         path="/api/collections/{collection}/ask",
         name="ask",
-        summary="An answer with citations: whole, or as events `piece`, `piece`, ... and at last `answer` or `error`.",
+        summary="An answer with citations: whole, or as events: `standalone` where the question pointed back, then "
+        "`piece`, `piece`, ... and at last `answer` or `error`.",
         tag="search",
         handler=ask,
         parameters=(COLLECTION,),
@@ -156,9 +195,14 @@ OPERATIONS = (
                 "mode": {**MODE, "default": "hybrid"},
                 "where": WHERE,
                 "chat_model": string(maxLength=300),
+                "history": array(
+                    record({"question": QUESTION, "answer": string(maxLength=100_000)}),
+                    "Earlier turns, oldest first; `question` as it stood alone.",
+                    maxItems=100,
+                ),
                 "stream": boolean(default=False),
             },
-            optional=("k", "mode", "where", "chat_model", "stream"),
+            optional=("k", "mode", "where", "chat_model", "history", "stream"),
         ),
         replies={200: {JSON: reference("Answer"), EVENTS: string()}},
         errors=(404, 409, 502, 503),

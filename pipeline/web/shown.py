@@ -23,7 +23,10 @@ HIT = record(
         "path": string(),
         "start_line": integer(),
         "end_line": integer(),
-        "page": nullable(integer()),
+        "page": nullable(integer("The page on which it begins.")),
+        "end_page": nullable(integer()),
+        "start": integer("Where it begins in its document's text, in characters."),
+        "end": integer(),
         "heading": string(),
         "text": string(),
         "document_id": string(),
@@ -43,8 +46,11 @@ CITATION = record(
         "start_line": integer(),
         "end_line": integer(),
         "quote": string(),
+        "page": nullable(integer()),
+        "end_page": nullable(integer()),
     }
 )
+MOVE = record({"model": string(), "dimension": integer(), "chunks": integer(), "of": integer()})
 SUMMARY: dict[str, Schema] = {
     "collection": string(),
     "model": string(),
@@ -52,6 +58,7 @@ SUMMARY: dict[str, Schema] = {
     "documents": integer(),
     "chunks": integer(),
     "updated": string(),
+    "moving": nullable(MOVE),
 }
 JOB_COUNTS = mapping(integer())
 
@@ -96,7 +103,9 @@ SCHEMAS: dict[str, Schema] = {
             "passages_read": integer(),
             "notices": array(string()),
             "seconds": number(),
+            "standalone": string("What was searched for: the question, made to stand alone where it points back."),
         },
+        optional=("standalone",),
         closed=False,
     ),
     "Passages": record(

@@ -173,6 +173,19 @@ def test_ask_streamed(client: httpx.Client) -> None:
     assert last[1]["question"] == body["question"]
 
 
+def test_ask_on(client: httpx.Client) -> None:
+    """A question that points back is made to stand alone, which is told before the answer; one that does not is left."""
+    history = [{"question": "How often are signing keys rotated?", "answer": "Every ninety days."}]
+    body = {"question": "And who does it?", "history": history, "k": 2, "stream": True}
+    (name, told), *_, (_, answer) = streamed(client, "POST", f"{NOTES}/ask", json=body)
+    assert name == "standalone"
+    assert "keys" in told["question"]
+    assert (answer["question"], answer["standalone"]) == (body["question"], told["question"])
+    alone = {"question": "How long does the dough rest?", "history": history, "k": 2}
+    answer = client.post(f"{NOTES}/ask", json=alone).raise_for_status().json()
+    assert answer["standalone"] == alone["question"]
+
+
 def test_ask_streamed_fails_inside_the_stream(client: httpx.Client) -> None:
     """The status has been sent: the error is the last event."""
     body = {"question": "x", "where": "no_such_field = 1", "stream": True}

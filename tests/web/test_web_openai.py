@@ -27,6 +27,15 @@ def test_completion(client: httpx.Client) -> None:
     assert whole["usage"]["total_tokens"] == whole["usage"]["prompt_tokens"] + whole["usage"]["completion_tokens"]
 
 
+def test_messages_before_are_understood(client: httpx.Client) -> None:
+    """A question that points back is searched for together with what it points to."""
+    before = [*BODY["messages"], {"role": "assistant", "content": "Every ninety days.\n\nSources:\n[1] keys.md:5"}]
+    messages = [*before, {"role": "user", "content": "And who does it?"}]
+    whole = client.post("/v1/chat/completions", json={**BODY, "messages": messages}).raise_for_status().json()
+    assert whole["pipeline"]["question"] == "And who does it?"
+    assert whole["pipeline"]["hits"][0]["path"].endswith("keys.md")
+
+
 def test_stream(client: httpx.Client) -> None:
     """Chunks with the role first, the reason last, then the usage that was asked for."""
     body = {**BODY, "stream": True, "stream_options": {"include_usage": True}}

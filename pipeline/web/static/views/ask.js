@@ -4,6 +4,7 @@ import { call, events, query, under } from "../api.js";
 import { el, failure, replace } from "../dom.js";
 import { documentLink, hitCard, linesOf, nameOf } from "../passages.js";
 
+const HISTORY = 20;
 const threads = new Map();
 // Turns stay when another view is looked at; they are gone with the page.
 
@@ -43,7 +44,7 @@ export function mount(element, app) {
     const turn = newTurn(question);
     thread.prepend(turn.element);
     try {
-      if (source.value === "documents") await fromDocuments(turn, question, app, state.running.signal);
+      if (source.value === "documents") await fromDocuments(turn, question, thread, app, state.running.signal);
       else await fromModel(turn, question, thread, state.running.signal);
     } catch (error) {
       turn.stop();
@@ -73,6 +74,7 @@ function newTurn(question) {
       answer.classList.add("writing");
       replace(answer, text);
     },
+    understood(standalone) { answer.before(el("p", { class: "small muted" }, `Understood as: ${standalone}`)); },
     wait(said) { wait.textContent = `${said} `; },
     stop() {
       answer.classList.remove("writing");
@@ -83,18 +85,21 @@ function newTurn(question) {
   };
 }
 
-async function fromDocuments(turn, question, app, signal) {
+async function fromDocuments(turn, question, thread, app, signal) {
   const collection = app.collection;
+  const history = [...thread.children].reverse().flatMap((each) => each.asked ?? []).slice(-HISTORY);
   call(under(collection, `/search?${query({ q: question, k: 5 })}`), { signal }).then(({ hits }) => {
     if (!turn.text && hits.length) turn.wait(`Reading ${[...new Set(hits.map((hit) => nameOf(hit.path)))].join(", ")}`);
   }, () => {});
   let answer = null;
-  for await (const [name, value] of events(under(collection, "/ask"), { method: "POST", body: { question, stream: true }, signal })) {
+  for await (const [name, value] of events(under(collection, "/ask"), { method: "POST", body: { question, history, stream: true }, signal })) {
     if (name === "piece") turn.add(value.text);
+    else if (name === "standalone") turn.understood(value.question);
     else answer = value;
   }
   turn.stop();
   if (answer) finish(turn, answer, collection);
+  if (answer) turn.element.asked = [{ question: answer.standalone, answer: answer.answer.replace(/\s*\[\d+\]/g, "") }];
   app.say(answer?.answered ? "The answer is there" : "No answer was found");
 }
 
