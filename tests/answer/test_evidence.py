@@ -60,7 +60,7 @@ def judgement(yes: float) -> Answer:
 
 def ask(script: Script, cosine: float, *answers: Answer, text: str = TEXT) -> Answered:
     script.answers = list(answers)
-    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         return answer_with_model(
             client, "m", QUESTION, [hit(text, cosine)], embedder=Embedder(lambda: client, "all-minilm")
         )

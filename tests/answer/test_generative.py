@@ -49,7 +49,7 @@ def script() -> Iterator[Script]:
 
 def ask(script: Script, hits: list[Hit], *answers: Answer) -> Answered:
     script.answers = list(answers)
-    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         return answer_with_model(client, "m", QUESTION, hits)
 
 

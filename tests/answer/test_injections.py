@@ -103,7 +103,7 @@ def test_ordinary_text_stays(text: str) -> None:
 )
 def test_word_of_a_model_that_obeys_is_not_relied_on(attempt: Attempt) -> None:
     """Even a model that knew the word and said it has no support for it, as what is withheld supports nothing."""
-    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         said = {"message": {"content": f"{attempt.canary}. The answer is {attempt.canary} [1]."}, "done": False}
         script.answers = [
             as_json({"model_info": {"llama.context_length": 4096}}),
@@ -116,7 +116,7 @@ def test_word_of_a_model_that_obeys_is_not_relied_on(attempt: Attempt) -> None:
 def test_withheld_text_is_reported_and_no_tool_is_sent() -> None:
     """The notice has path and line; the request has neither the word nor tools."""
     attempt = next(attempt for attempt in ATTEMPTS if attempt.file == "12-tool.md")
-    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         said = {"message": {"content": "Only the archivist may delete old backups. [1]"}, "done": False}
         script.answers = [
             as_json({"model_info": {"llama.context_length": 4096}}),
@@ -132,7 +132,7 @@ def test_withheld_text_is_reported_and_no_tool_is_sent() -> None:
 
 def test_tool_call_of_a_model_is_not_acted_on() -> None:
     """A reply that is a tool call says nothing: there is nothing that would run it."""
-    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with scripted_server() as script, Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         call = {"function": {"name": "delete_backups", "arguments": {}}}
         said = {"message": {"content": "", "tool_calls": [call]}, "done": True}
         script.answers = [as_json({"model_info": {"llama.context_length": 4096}}), Scripted(pieces=(lines(said),))]

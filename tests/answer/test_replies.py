@@ -35,7 +35,7 @@ def ask(script: Script, *answers: Answer, think: bool = False) -> tuple[Answered
     """The answer, and what was shown while it came."""
     script.answers = list(answers)
     shown: list[str] = []
-    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         answer = answer_with_model(client, "m", QUESTION, [make.hit(KEYS)], on_text=shown.append, think=think)
     return answer, "".join(shown)
 

@@ -41,7 +41,7 @@ def ask(script: Script, text: str, schema: Any = SCHEMA) -> Answered:
         as_json({"model_info": {"llama.context_length": 4096}}),
         Answer(pieces=(lines(said, {"message": {"content": ""}, "done": True}),)),
     ]
-    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         return answer_structured(client, "m", QUESTION, [make.hit(TEXT)], schema)
 
 

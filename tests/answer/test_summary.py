@@ -45,7 +45,7 @@ def hits_of(*texts: str) -> list[Hit]:
 def summary(script: Script, hits: list[Hit], *answers: Answer) -> tuple[Answered, list[tuple[int, int]]]:
     script.answers = [SHOW, *answers]
     parts: list[tuple[int, int]] = []
-    with Client(script.url, retry=RetryPolicy.none(), timeout=5) as client:
+    with Client(script.url, retry=RetryPolicy.none(), timeout=60) as client:
         return summarise(client, "m", hits, on_part=lambda done, known: parts.append((done, known))), parts
 
 
