@@ -119,7 +119,7 @@ def _add_message(
             continue
         elif not name and (kind == "text/plain" or part.get_content_maintype() == "multipart"):  # no part found in it
             assembly.include(
-                plain.parse(QUOTED_FROM.sub(r"\1", _text(part, body))), lines=_lines(part, str(raw), place)
+                plain.as_paragraphs(QUOTED_FROM.sub(r"\1", _text(part, body))), lines=_lines(part, str(raw), place)
             )
         elif not name and kind == "text/html":
             assembly.include(html.parse(_text(part, body)), level=1, lines=[place])

@@ -67,7 +67,7 @@ def parse(text: str) -> Parsed:
         reader.read()
     except (_Malformed, _TooMany) as error:
         key = "syntax_error" if isinstance(error, _Malformed) else "not_parsed"
-        return Parsed(text=text, blocks=plain.parse(text).blocks, metadata={key: str(error)})
+        return Parsed(text=text, blocks=plain.as_paragraphs(text).blocks, metadata={key: str(error)})
     metadata = standard(pair for pair in reader.top_level if pair[0].lower() in METADATA)
     if reader.records > 1:
         metadata["record_count"] = str(reader.records)

@@ -37,7 +37,7 @@ def parse(text: str) -> Parsed:
 
 
 def _as_text(text: str, **why: str) -> Parsed:
-    return Parsed(text=text, blocks=plain.parse(text).blocks, metadata=why)
+    return Parsed(text=text, blocks=plain.as_paragraphs(text).blocks, metadata=why)
 
 
 def _lines(text: str) -> Iterator[Line]:

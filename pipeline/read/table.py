@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pipeline.read import text as plain
 from pipeline.read.assembly import Assembly
@@ -22,8 +23,7 @@ def parse(text: str) -> Parsed:
     try:
         lines = list(row_lines(_records(text, places)))
     except csv.Error as error:  # such as a quote that never ends
-        fallback = plain.parse(text)
-        return Parsed(text=text, blocks=fallback.blocks, metadata={"not_parsed": str(error)})
+        return replace(plain.as_paragraphs(text), metadata={"not_parsed": str(error)})
     first = squeezed(next(iter(_records(text, [])), []))
     metadata = standard([("columns", ", ".join(first))] if is_header(first) and len(lines) > 1 else [])
     metadata["record_count"] = str(max(0, len(lines) - bool(metadata)))

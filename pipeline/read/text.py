@@ -16,12 +16,17 @@ LONGEST_HEADING = 250
 
 
 def parse(text: str) -> Parsed:
+    plain = as_paragraphs(text)
     first = next((line.content.strip() for line in each_line(text) if not line.blank), "")
-    blocks = tuple(paragraphs(each_line(text)))
-    if len(blocks) > 1 and len(first) <= LONGEST_HEADING and _is_line(text, blocks[0]):
-        blocks = (replace(blocks[0], kind="heading", level=1, title=first), *blocks[1:])
-        return Parsed(text=text, blocks=blocks, title=first)
-    return Parsed(text=text, blocks=blocks, title=first if len(first) <= LONGEST_TITLE else "")
+    if len(plain.blocks) > 1 and len(first) <= LONGEST_HEADING and _is_line(text, plain.blocks[0]):
+        heading = replace(plain.blocks[0], kind="heading", level=1, title=first)
+        return replace(plain, blocks=(heading, *plain.blocks[1:]), title=first)
+    return replace(plain, title=first if len(first) <= LONGEST_TITLE else "")
+
+
+def as_paragraphs(text: str) -> Parsed:
+    """Text of which nothing else is known: the body of a message, a file that is not what its name says."""
+    return Parsed(text=text, blocks=tuple(paragraphs(each_line(text))))
 
 
 def _is_line(text: str, block: Block) -> bool:

@@ -96,7 +96,9 @@ def test_unchanged_content_is_not_cut(folder: Path) -> None:
         result = from_json(received(worker.process.stdout))
     finally:
         assert cutting._ended(worker) == 0
-    assert result == Cut(document=known.document, chunks=(), unchanged=True)
+    assert result == cut_file(task.found.path, known.document.content_hash, lambda: PREPARED)
+    assert isinstance(result, Cut)
+    assert (result.chunks, result.unchanged) == ((), True)
 
 
 @pytest.mark.usefixtures("helped")
