@@ -197,6 +197,7 @@ def test_answer_that_only_begins_as_a_refusal_is_kept(script: Script) -> None:
     assert [citation.quote for citation in answer.citations] == [KEYS]
 
 
+@pytest.mark.slow
 def test_estimates_of_tokens_hold_for_a_real_model(models_folder: Path) -> None:
     """The tokens that a real server counts of a prompt of twelve passages lie between the two estimates."""
     hits = [make.hit(f"Rule {rank}: {KEYS} The engineer on call does it. " * 3, rank=rank) for rank in range(1, 13)]

@@ -51,6 +51,7 @@ def test_drafts_are_checked_against_the_passage(reply: object, fault: str) -> No
     assert _parsed(json.dumps(reply), TEXT)[2] == fault
 
 
+@pytest.mark.slow
 def test_drafts_of_a_real_model_resolve_or_are_told(collection: pipeline.Collection, tmp_path: Path) -> None:
     """Every question of a small chat model quotes its document; what it got wrong is dropped and told, not kept."""
     dropped: list[str] = []

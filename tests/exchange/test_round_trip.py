@@ -163,6 +163,7 @@ def test_json_numbers_read_as_doubles_give_the_same_float32(tmp_path: Path) -> N
     assert read.tobytes() == vectors.tobytes()
 
 
+@pytest.mark.slow
 def test_large_collection_is_written_in_batches(tmp_path: Path) -> None:
     """Documents that are longer than a batch, and batches that hold many documents, all arrive in order."""
     sizes = [3, 5000, 1, 4095, 2, 700]
