@@ -78,14 +78,7 @@ def answer_with_model(
         return begun
     reading, withheld = begun
     reply = reading.ask(on_text=on_text)
-    answer = replace(
-        unanswered(question, model=model, notices=(*withheld, *notices_about(reading, reply))),
-        hits=tuple(hits),
-        usage=reply.usage,
-        passages_read=reading.read,
-        thinking=reply.thinking,
-        stopped="" if reply.ending == "stop" else reply.ending,
-    )
+    answer = unchecked(reading, reply, hits, withheld)
     if not reply.text.strip():
         return _instead(answer, reading, "", f"{model} wrote no answer", embedder)
     if is_refusal(reply.text, reading.passages):
@@ -120,6 +113,18 @@ def begin(
     if refusal := _refused_before(reading, embedder):
         return replace(refusal, hits=tuple(hits), notices=(*withheld, *refusal.notices))
     return reading, withheld
+
+
+def unchecked(reading: Reading, reply: Reply, hits: Sequence[Hit], withheld: Sequence[str]) -> Answer:
+    """What is known of a reply before its text is looked at, as an answer that has none yet."""
+    return replace(
+        unanswered(reading.question, model=reading.model, notices=(*withheld, *notices_about(reading, reply))),
+        hits=tuple(hits),
+        usage=reply.usage,
+        passages_read=reading.read,
+        thinking=reply.thinking,
+        stopped="" if reply.ending == "stop" else reply.ending,
+    )
 
 
 def _refused_before(reading: Reading, embedder: Embedder | None) -> Answer | None:

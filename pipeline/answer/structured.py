@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.answer.checking import check_statements
 from pipeline.answer.citations import quotation
-from pipeline.answer.generative import begin, notices_about
+from pipeline.answer.generative import begin, unchecked
 from pipeline.answer.reading import Reading
 from pipeline.answer.refusal import unanswered
 from pipeline.errors import BadReply, UsageError
@@ -66,14 +66,7 @@ def answer_structured(
         return begun
     reading, withheld = begun
     reply = reading.ask(tail=ASKED, format=dict(schema))
-    answer = replace(
-        unanswered(question, model=model, notices=(*withheld, *notices_about(reading, reply))),
-        hits=tuple(hits),
-        usage=reply.usage,
-        passages_read=reading.read,
-        thinking=reply.thinking,
-        stopped="" if reply.ending == "stop" else reply.ending,
-    )
+    answer = unchecked(reading, reply, hits, withheld)
     value = _valid(reply.text, schema, model, answer.notices)
     statements = [(place, f"{leaf}") for place, leaf in leaves(value)]
     sentences = check_statements(statements, question, reading.passages, embedder=embedder)
