@@ -3,7 +3,6 @@
 import json
 import socket
 import struct
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import Any
 import httpx
 
 from pipeline.server import App, InProcessTransport, ModelStore
-from tests.api.scripted_server import QuietServer
+from tests.api.scripted_server import listening
 
 CHAT = "/api/chat"
 
@@ -102,13 +101,5 @@ def forwarding_server(models: Path) -> Iterator[Forwarding]:
         transport = InProcessTransport(app)
         with httpx.Client(transport=transport, base_url="http://embedded", timeout=300) as real:
             handler = type("BoundHandler", (Handler,), {"state": state, "real": real})
-            server = QuietServer(("127.0.0.1", 0), handler)
-            state.url = f"http://127.0.0.1:{server.server_address[1]}"
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-            thread.start()
-            try:
+            with listening(handler) as state.url:
                 yield state
-            finally:
-                server.shutdown()
-                server.server_close()
-                thread.join(timeout=5)

@@ -113,17 +113,22 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def scripted_server() -> Iterator[Script]:
-    """Runs the server on a free port of the loopback address."""
-    script = Script()
-    handler = type("BoundHandler", (Handler,), {"script": script})
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Runs a server on a free port of the loopback address; the value is its URL."""
     server = QuietServer(("127.0.0.1", 0), handler)
-    script.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
-        yield script
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join(timeout=5)
+
+
+@contextmanager
+def scripted_server() -> Iterator[Script]:
+    """Runs the server on a free port of the loopback address."""
+    script = Script()
+    with listening(type("BoundHandler", (Handler,), {"script": script})) as script.url:
+        yield script
