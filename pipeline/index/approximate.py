@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import CorruptCollection
-from pipeline.index.faiss_library import faiss_threads, load_faiss
+from pipeline.index.faiss_library import load_faiss, one_faiss_thread
 from pipeline.index.ranking import Ranking
 from pipeline.index.scan import scan
 from pipeline.store.files import writing
@@ -64,7 +64,7 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
     centre.add(_mean(vectors))
     index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
     # More threads wait for each other where cores are shared, and take twice the processor time (measured).
-    with faiss_threads(1):
+    with one_faiss_thread():
         # With its one centre there is nothing to learn from the rows.
         index.train(vectors[:1])
         for start in range(0, rows, BLOCK):
@@ -121,7 +121,7 @@ class ApproximateIndex:
         """
         faiss = load_faiss()
 
-        with faiss_threads(1 if len(queries) == 1 else len(queries)):
+        with one_faiss_thread():
             if allowed is None:
                 return self._index.search(queries, count)
             import numpy as np  # noqa: PLC0415 - heavy

@@ -19,6 +19,7 @@ from pipeline.errors import BadVector, CorruptCollection, DimensionMismatch, Usa
 from pipeline.index.approximate import NEIGHBOURS, ApproximateIndex
 from pipeline.index.ranking import Ranking, RowHit
 from pipeline.index.scan import scan
+from pipeline.index.threads import one_by_one, side_by_side
 from pipeline.types import IndexFacts
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ SCANNED = 0.1
 GATHERED = 0.4
 ESTIMATED = 0.0085
 RESCORED = 1.2
+
+WORTH_THREADS = 100_000
+"""Rows, counted once for each query, from which on the work is shared out among threads: about a millisecond of it."""
+
+SLICE = 16
+"""Queries of a batch that are one thread's piece of work."""
 
 _opened: WeakKeyDictionary[Segment, ApproximateIndex | None] = WeakKeyDictionary()
 _opening = threading.Lock()
@@ -78,7 +85,7 @@ def search_dense(
     files = _recorded(snapshot) if index_files is None else index_files
     parts = _parts(snapshot, allowed, files, verified=index_files is None)
     wanted = _wanted(parts, k)
-    indexes = {part.number: index for part in parts if _index_saves_work(part, wanted) and (index := _index(part))}
+    indexes = _indexes([part for part in parts if _index_saves_work(part, wanted)])
     ranking = Ranking(queries, k)
     for part in parts:
         if part.rows and part.number not in indexes:
@@ -165,29 +172,50 @@ def _search_indexes(ranking: Ranking, parts: list[tuple[_Part, ApproximateIndex]
     """Re-scores the `wanted` rows that seem best among the candidates of all the indexes together."""
     import numpy as np  # noqa: PLC0415 - heavy
 
-    found = [index.candidates(ranking.queries, min(wanted, part.rows), part.allowed) for part, index in parts]
-    estimates = np.concatenate([scores for scores, _ in found], axis=1)
-    rows = np.concatenate([rows for _, rows in found], axis=1)
-    owners = np.repeat(np.arange(len(parts)), [part.shape[1] for _, part in found])
-    for query in range(len(ranking.queries)):
-        best = np.argsort(-estimates[query], kind="stable")[:wanted]
-        best = best[rows[query, best] >= 0]
-        for at, (part, _) in enumerate(parts):
-            ranking.score(query, part.number, part.segment.vectors, rows[query, best[owners[best] == at]])
+    total = len(ranking.queries)
+    vectors = [part.segment.vectors for part, _ in parts]
+    slices = [range(at, min(at + SLICE, total)) for at in range(0, total, SLICE)]
+
+    def candidates(task: tuple[range, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        queries, at = task
+        part, index = parts[at]
+        return index.candidates(ranking.queries[queries.start : queries.stop], min(wanted, part.rows), part.allowed)
+
+    def rescore(number: int) -> None:
+        of_parts = found[number * len(parts) : (number + 1) * len(parts)]
+        estimates = np.concatenate([scores for scores, _ in of_parts], axis=1)
+        rows = np.concatenate([rows for _, rows in of_parts], axis=1)
+        owners = np.repeat(np.arange(len(parts)), [seen.shape[1] for _, seen in of_parts])
+        for within, query in enumerate(slices[number]):
+            best = np.argsort(-estimates[within], kind="stable")[:wanted]
+            best = best[rows[within, best] >= 0]
+            for at, (part, _) in enumerate(parts):
+                ranking.score(query, part.number, vectors[at], rows[within, best[owners[best] == at]])
+
+    each = side_by_side if total * sum(map(len, vectors)) >= WORTH_THREADS else one_by_one
+    found = each(candidates, [(queries, at) for queries in slices for at in range(len(parts))])
+    each(rescore, range(len(slices)))
 
 
-def _index(part: _Part) -> ApproximateIndex | None:
-    """The segment's index, opened once in a process; None where it is damaged: its vectors are there in any case."""
-    segment = part.segment
+def _indexes(parts: list[_Part]) -> dict[int, ApproximateIndex]:
+    """The indexes of the segments by their number, each opened once in a process.
+
+    A damaged one is left out: the segment's vectors are there in any case.
+    """
     with _opening:
-        if segment not in _opened and part.index_file is not None:
-            path, facts = part.index_file
-            try:
-                dimension = segment.vectors.shape[1]
-                _opened[segment] = ApproximateIndex.open(
-                    path, facts, rows=segment.record.rows, dimension=dimension, verified=part.verified
-                )
-            except CorruptCollection as error:
-                logger.warning("%s; searching without it, which is slower. %s", error.message, error.hint)
-                _opened[segment] = None
-        return _opened.get(segment)
+        missing = [part for part in parts if part.segment not in _opened]
+        for part, index in zip(missing, side_by_side(_open, missing), strict=True):
+            _opened[part.segment] = index
+        opened = {part.number: _opened[part.segment] for part in parts}
+    return {number: index for number, index in opened.items() if index is not None}
+
+
+def _open(part: _Part) -> ApproximateIndex | None:
+    assert part.index_file is not None
+    path, facts = part.index_file
+    rows, dimension = part.segment.vectors.shape
+    try:
+        return ApproximateIndex.open(path, facts, rows=rows, dimension=dimension, verified=part.verified)
+    except CorruptCollection as error:
+        logger.warning("%s; searching without it, which is slower. %s", error.message, error.hint)
+        return None

@@ -14,14 +14,11 @@ def load_faiss() -> Any:
 
 
 @contextlib.contextmanager
-def faiss_threads(count: int) -> Generator[None]:
-    """FAISS uses at most `count` threads for calls from this thread, as OpenMP counts them.
-
-    A call of a millisecond is not worth a second one: the threads spin while they wait for each other.
-    """
+def one_faiss_thread() -> Generator[None]:
+    """FAISS stays on the calling thread: its own threads spin while they wait for each other, ours do not."""
     faiss = load_faiss()
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(min(count, before))
+    faiss.omp_set_num_threads(1)
     try:
         yield
     finally:
