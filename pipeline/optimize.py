@@ -89,7 +89,7 @@ def optimize(
     build_index: IndexBuilder = index_if_large,
     on_rows: Callable[[int, int], None] | None = None,
 ) -> OptimizeReport:
-    """Merges what `plan_merges` finds worth merging, and gives segments the indexes that they lack, lexical ones too.
+    """Merges what `plan_merges` finds worth merging, and gives segments the indexes they lack, by word and by path too.
 
     Raises CorruptCollection or StorageUnwritable; what was committed before that stays.
     """
@@ -114,6 +114,7 @@ def optimize(
         done += record.live_rows
         if on_rows is not None:
             on_rows(done, total)
+    writer.add_path_tables()
     bring_up_to_date(writer.snapshot)
     return OptimizeReport(collection=writer.layout.name, before=before, after=Size.of(writer.snapshot))
 

@@ -16,7 +16,7 @@ from pipeline.chunk import ChunkSettings, TokenCounter, parse_chunker, stored_se
 from pipeline.embed import SPECIAL_TOKENS, Embedder
 from pipeline.ingest.cut import Unread, cut_file
 from pipeline.read import Found, Skipped, discover
-from pipeline.store import KnownDocument, KnownDocuments, Snapshot
+from pipeline.store import KnownDocument, KnownDocuments, Snapshot, spans_below
 from pipeline.types import Chunk
 
 PROBED_CHUNKS = 16
@@ -117,8 +117,9 @@ class Previewer:
 
     def chunks(self, paths: Sequence[Path]) -> Iterator[ChunkPreview]:
         """Every chunk of the documents that would be read. Raises UsageError for a path that does not exist."""
-        known = KnownDocuments(self._snapshot)
-        for item in discover(paths):
+        found = discover(paths)
+        known = KnownDocuments(self._snapshot, spans_below(str(path.absolute().resolve()) for path in paths))
+        for item in found:
             if isinstance(item, Skipped):
                 if item.is_failure or (item.is_suspect and (self._strict or known.see(str(item.path)))):
                     self.preview.failures.append((str(item.path), item.reason))

@@ -23,7 +23,16 @@ from pipeline.exchange.formats import Columns
 from pipeline.exchange.passages import ImportedDocument, documents_of, file_uri
 from pipeline.exchange.sources import Source, bad_row, open_source
 from pipeline.ingest.pending import COMMIT_ROWS, COMMIT_SECONDS
-from pipeline.store import CollectionWriter, KnownDocument, KnownDocuments, Layout, SegmentBuilder, StoredDocument
+from pipeline.store import (
+    CollectionWriter,
+    KnownDocument,
+    KnownDocuments,
+    Layout,
+    SegmentBuilder,
+    Span,
+    StoredDocument,
+    span_of,
+)
 
 USUAL_CONTEXT = 512
 """Tokens, of a model that is not known: the least that embedding models of today take, bar all-minilm (known)."""
@@ -105,11 +114,11 @@ def import_vectors(
             writer.snapshot.require_model(identity.name)
             writer.snapshot.require_identity(identity)
         report.model, report.dimension = identity.name, identity.dimension
-        _check(source, report, progress)
+        span = _check(source, report, progress)
         if writer.snapshot is None:
             writer.create(identity, source.facts.chunker if source.facts else _usual_chunker(identity))
         try:
-            _Run(writer, source, progress, report).execute()
+            _Run(writer, source, span, progress, report).execute()
         finally:
             report.total = writer.snapshot.manifest.live_rows if writer.snapshot else 0
             report.seconds = round(time.perf_counter() - began, 3)
@@ -118,13 +127,13 @@ def import_vectors(
 
 class _Run:
     def __init__(
-        self, writer: CollectionWriter, source: Source, progress: ImportProgress, report: ImportReport
+        self, writer: CollectionWriter, source: Source, span: Span, progress: ImportProgress, report: ImportReport
     ) -> None:
         self.writer = writer
         self.source = source
         self.progress = progress
         self.report = report
-        self.known = KnownDocuments(writer.snapshot)
+        self.known = KnownDocuments(writer.snapshot, [span, span_of(_part_prefix(source).encode())])
         self.builder = SegmentBuilder(source.dimension)
         self.retired: list[StoredDocument] = []
         self.counts = ImportCounts()
@@ -157,7 +166,7 @@ class _Run:
 
     def _later_parts(self) -> Iterator[StoredDocument]:
         """Parts of the file as it was before, which it no longer reaches."""
-        prefix = file_uri(self.source.path) + "#"
+        prefix = _part_prefix(self.source)
         for path, known in self.known.unseen():
             if path.startswith(prefix):
                 yield known.load()
@@ -181,6 +190,11 @@ class _Run:
         self.counts = ImportCounts()
 
 
+def _part_prefix(source: Source) -> str:
+    """How the paths of the parts of a file begin that names no paths."""
+    return file_uri(source.path) + "#"
+
+
 def _is_stored(document: ImportedDocument, known: KnownDocument, stored: StoredDocument) -> bool:
     """Whether the collection has this very document: its description, passages and vectors."""
     import numpy as np  # noqa: PLC0415 - heavy
@@ -199,14 +213,18 @@ def _is_stored(document: ImportedDocument, known: KnownDocument, stored: StoredD
     )
 
 
-def _check(source: Source, report: ImportReport, progress: ImportProgress) -> None:
-    """Reads the whole file and stores nothing. Raises what is wrong with it."""
+def _check(source: Source, report: ImportReport, progress: ImportProgress) -> Span:
+    """Reads the whole file and stores nothing; between which paths its documents are. Raises what is wrong with it."""
     progress.started(source.count)
+    # No byte of UTF-8 is as large as the first.
+    least, most = b"\xff", b""
     starts, keys = array("Q"), bytearray()
     count = 0
     for document in documents_of(source):
         starts.append(document.first)
-        keys += hashlib.blake2b(document.row.path.encode(), digest_size=16).digest()
+        path = document.row.path.encode()
+        least, most = min(least, path), max(most, path)
+        keys += hashlib.blake2b(path, digest_size=16).digest()
         count += len(document.chunks)
         report.normalised += document.normalised
         progress.checked(len(document.chunks))
@@ -219,6 +237,7 @@ def _check(source: Source, report: ImportReport, progress: ImportProgress) -> No
     _require_together(source, starts, bytes(keys))
     read = source.columns.read(source.names, with_facts=source.facts is not None)
     report.ignored = sorted(source.names - set(read) - {source.columns.vector})
+    return least, most + b"\0"
 
 
 def _require_together(source: Source, starts: array[int], keys: bytes) -> None:

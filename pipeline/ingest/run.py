@@ -41,6 +41,7 @@ from pipeline.store import (
     Layout,
     Snapshot,
     StoredDocument,
+    spans_below,
 )
 from pipeline.types import Chunk
 
@@ -144,13 +145,13 @@ class _Run:
     ) -> None:
         self.writer = writer
         self.embedder = embedder
-        self.paths = paths
         self.present = present
         self.chunker = chunker
         self.strict = strict
         self.progress = progress
         self.report = report
-        self.known = KnownDocuments(writer.snapshot)
+        roots = [str(path.absolute().resolve()) for path in paths]
+        self.known = KnownDocuments(writer.snapshot, spans_below(roots))
         self.unreadable: list[str] = []
         self.assembly: Assembly[_Work] = Assembly()
         self.pending = Pending(writer)
@@ -361,9 +362,8 @@ class _Run:
 
     def _retire_vanished(self) -> None:
         """Documents below the paths that the walk did not come by, unless it could not look where they are."""
-        roots = [str(path.absolute().resolve()) for path in self.paths]
         for path, known in self.known.unseen():
-            if _below(path, roots) and not _below(path, self.unreadable):
+            if not _below(path, self.unreadable):
                 self._retire(known.load())
                 self.report.documents.removed += 1
                 self.pending.commit_if_due()

@@ -21,6 +21,7 @@ from pipeline.store import Layout, Segment
 from pipeline.store.files import make_folder, open_table, reading, sync_folder, writing
 from pipeline.store.layout import PASSAGES
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.sorted_strings import SortedStrings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,26 +55,15 @@ class Part:
 
     def postings(self, term: bytes) -> tuple[NDArray[np.uint16], NDArray[np.uint8]] | None:
         """Rows that have `term`, in UTF-8, counted from `first_row`, and how often; None where none has it."""
-        # By bisection over the strings where they are: Arrow's scalars take many times as long.
-        bounds, content = self._spelled
-        low, high = 0, len(self.terms)
-        while low < high:
-            middle = (low + high) // 2
-            if content[bounds[middle] : bounds[middle + 1]].tobytes() < term:
-                low = middle + 1
-            else:
-                high = middle
-        if low == len(self.terms) or content[bounds[low] : bounds[low + 1]].tobytes() != term:
+        at = self._spelled.first_from(term)
+        if at == len(self.terms) or self._spelled[at] != term:
             return None
-        span = slice(int(self.offsets[low]), int(self.offsets[low + 1]))
+        span = slice(int(self.offsets[at]), int(self.offsets[at + 1]))
         return self.rows[span], self.frequencies[span]
 
     @cached_property
-    def _spelled(self) -> tuple[memoryview, memoryview]:
-        """Where each term begins, and the last ends, and all terms as UTF-8."""
-        _, offsets, content = self.terms.buffers()
-        first = self.terms.offset
-        return memoryview(offsets).cast("i")[first : first + len(self.terms) + 1], memoryview(content or b"")
+    def _spelled(self) -> SortedStrings:
+        return SortedStrings(self.terms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

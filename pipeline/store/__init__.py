@@ -6,6 +6,7 @@ from pipeline.store.layout import Layout
 from pipeline.store.manifest import read_manifest
 from pipeline.store.merge import plan_merges
 from pipeline.store.passing import PassingVectors
+from pipeline.store.paths import Span, span_of, spans_below
 from pipeline.store.reading import StoredPassage, Stretch, find_document, read_stretch
 from pipeline.store.remove import remove_collection, require_folder
 from pipeline.store.segment import DocumentRow, Segment, StoredDocument
@@ -25,6 +26,7 @@ __all__ = [
     "Segment",
     "SegmentBuilder",
     "Snapshot",
+    "Span",
     "StoredDocument",
     "StoredPassage",
     "Stretch",
@@ -37,5 +39,7 @@ __all__ = [
     "remove_collection",
     "require_collection",
     "require_folder",
+    "span_of",
+    "spans_below",
     "verify_collection",
 ]

@@ -1,4 +1,4 @@
-"""A segment in the making: collects documents in memory and writes them as four Arrow files.
+"""A segment in the making: collects documents in memory and writes them as five Arrow files.
 
 In: documents with their chunks and vectors. Out: a folder in its place, and the `SegmentRecord` for the manifest.
 """
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DimensionMismatch
 from pipeline.interrupts import interrupts_deferred
 from pipeline.store.files import make_folder, sync_folder, write_table, write_tables, writing
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, VECTORS, Layout
+from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.paths import path_table
 from pipeline.store.segment import ROWS_PER_BATCH, DeletedRows, DocumentRow
 from pipeline.types import Chunk
 
@@ -97,6 +98,7 @@ class SegmentBuilder:
                 write_tables(folder / PASSAGES, passages.schema, [passages], rows_per_batch=ROWS_PER_BATCH),
                 write_tables(folder / DOCUMENTS, documents.schema, [documents], rows_per_batch=ROWS_PER_BATCH),
                 write_table(folder / HASHES, hash_table(hashes)),
+                write_table(folder / PATHS, path_table(documents)),
             )
         record = SegmentRecord(id=segment_id, rows=self.rows, documents=len(self.documents), files=files)
         if not self._dead_documents:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pipeline.errors import CorruptCollection, UsageError
 
-FORMAT_VERSION = 2
-READABLE_FORMATS = (1, 2)
-"""Format 1 has no search indexes; the next commit writes its manifest anew."""
+FORMAT_VERSION = 3
+READABLE_FORMATS = (1, 2, 3)
+"""Format 1 has no search indexes, and segments of formats 1 and 2 no path tables; the next commit writes the manifest
+anew, and the run that makes it adds the tables."""
 
 MANIFEST_NAME = re.compile(r"manifest-([0-9]+)\.json")
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -19,7 +20,9 @@ VECTORS = "vectors.arrow"
 PASSAGES = "passages.arrow"
 DOCUMENTS = "documents.arrow"
 HASHES = "hashes.arrow"
+PATHS = "paths.arrow"
 SEGMENT_FILES = (VECTORS, PASSAGES, DOCUMENTS, HASHES)
+"""Those that every segment has; PATHS is made from DOCUMENTS, and those of older formats lack it."""
 
 
 @dataclass(frozen=True, slots=True)

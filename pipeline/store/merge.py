@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CorruptCollection
 from pipeline.store.builder import hash_table, segment_in_place
-from pipeline.store.files import FileRecord, reading, write_matrix, write_table, write_tables
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, VECTORS, Layout
+from pipeline.store.files import FileRecord, map_table, reading, write_matrix, write_table, write_tables
+from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.paths import STORED, path_table
 from pipeline.store.segment import ROWS_PER_BATCH, Segment
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def merge_segments(layout: Layout, segments: Sequence[Segment], dimension: int, 
             _write_gathered(folder, PASSAGES, segments, _live_passages(segments)),
             _write_gathered(folder, DOCUMENTS, segments, _live_documents(segments)),
             write_table(folder / HASHES, hash_table(_live_hashes(segments))),
+            write_table(folder / PATHS, path_table(map_table(folder / DOCUMENTS, STORED))),
         )
     return SegmentRecord(id=segment_id, rows=rows, documents=documents, files=files)
 

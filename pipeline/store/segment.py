@@ -1,4 +1,4 @@
-"""A committed segment: an immutable batch of whole documents with their chunks and vectors, as four Arrow files.
+"""A committed segment: an immutable batch of whole documents with their chunks and vectors, as five Arrow files.
 
 In: a folder and what the manifest records of it. Out: memory-mapped vectors without a copy, passages and documents by
 position, and rows by content hash. `builder.py` writes what is read here.
@@ -24,8 +24,9 @@ from pipeline.store.files import (
     write_table,
     writing,
 )
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, SEGMENT_FILES, VECTORS, Layout
+from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, SEGMENT_FILES, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.paths import STORED, PathTable, path_table
 from pipeline.store.verified import VerifiedFiles
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ class DeletedRows:
 
         table = map_table(path)
         positions = table.column("position").to_numpy()
-        is_row = np.array([kind == "row" for kind in table.column("kind").to_pylist()], np.bool_)
+        kinds = _only_chunk(table.column("kind")).dictionary_encode()
+        is_row = np.array([kind == "row" for kind in kinds.dictionary.to_pylist()], np.bool_)[kinds.indices.to_numpy()]
         return cls(rows=positions[is_row], documents=positions[~is_row])
 
     def joined(self, other: DeletedRows) -> DeletedRows:
@@ -129,7 +131,7 @@ class Segment:
         self._dimension = dimension
         self._verified = verified
         self._files = {file.name: file for file in record.files}
-        if set(self._files) != set(SEGMENT_FILES):
+        if set(self._files) - {PATHS} != set(SEGMENT_FILES):
             raise CorruptCollection(
                 f"the manifest names other files for segment {record.id} than {', '.join(SEGMENT_FILES)}",
                 hint="use the release that wrote it, or index the documents again",
@@ -181,6 +183,24 @@ class Segment:
         """One document, by its position."""
         return self._stored(position, self._at(DOCUMENTS, [position])[0])
 
+    @property
+    def has_path_table(self) -> bool:
+        """Whether its documents are listed by path on disk."""
+        return PATHS in self._files
+
+    def path_table(self) -> PathTable:
+        """Its documents by path, dead ones included: mapped, or in memory where that is not on disk."""
+        return PathTable.of(self._table(PATHS) if self.has_path_table else path_table(self.document_columns(*STORED)))
+
+    def document_columns(self, *columns: str) -> pa.Table:
+        """Some columns of all documents, dead ones included, in order of position."""
+        import pyarrow as pa  # noqa: PLC0415 - heavy
+
+        fields = [self.schema(DOCUMENTS).field(name) for name in columns]
+        return pa.Table.from_batches(
+            [batch.select(columns) for batch in self.document_batches(*columns)], pa.schema(fields)
+        )
+
     def document_batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """`documents.arrow`, with some of its columns or all, a few rows at a time."""
         return self._batches(DOCUMENTS, columns)
@@ -190,7 +210,7 @@ class Segment:
         return self._batches(PASSAGES, columns)
 
     def schema(self, name: str) -> pa.Schema:
-        """The columns of one of the four files."""
+        """The columns of one of its files."""
         return open_table(self._file(name)).schema
 
     def vector_bytes(self) -> tuple[Path, int]:
@@ -298,7 +318,7 @@ class Segment:
         return self._verified.require(self._folder, self._files[name])
 
     def _require_rows(self, name: str, rows: int) -> None:
-        expected = self.record.documents if name == DOCUMENTS else self.record.rows
+        expected = self.record.documents if name in (DOCUMENTS, PATHS) else self.record.rows
         if rows != expected:
             raise CorruptCollection(
                 f"{self._folder / name} has {rows} rows, the manifest says {expected}",

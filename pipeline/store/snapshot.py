@@ -14,6 +14,7 @@ from pipeline.store.files import map_table
 from pipeline.store.layout import Layout
 from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
+from pipeline.store.paths import STORED
 from pipeline.store.segment import Segment, StoredDocument
 from pipeline.store.verified import VerifiedFiles
 
@@ -149,12 +150,9 @@ class Snapshot:
 
     def times(self, segment: Segment) -> tuple[pa.ChunkedArray, NDArray[np.int64], NDArray[np.int64]]:
         """Path, and size and `mtime_ns` as they were seen last, of every document of a segment by position."""
-        import pyarrow as pa  # noqa: PLC0415 - heavy
         import pyarrow.compute as pc  # noqa: PLC0415 - heavy
 
-        columns = ("path", "size", "mtime_ns")
-        schema = pa.schema(zip(columns, (pa.string(), pa.int64(), pa.int64()), strict=True))
-        table = pa.Table.from_batches(segment.document_batches(*columns), schema).select(columns)
+        table = segment.document_columns(*STORED)
         sizes, times = table.column("size").to_numpy().copy(), table.column("mtime_ns").to_numpy().copy()
         if self.touched is not None:
             newest = self.touched.column("path").combine_chunks()

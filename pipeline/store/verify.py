@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CollectionNotFound, CorruptCollection, EmbeddingError
 from pipeline.store.files import FileRecord, damaged, require_size, sha256_of
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, VECTORS, Layout
+from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
+from pipeline.store.paths import STORED, PathTable, path_table
 from pipeline.store.segment import Segment
 from pipeline.store.verified import VerifiedFiles
 
@@ -107,6 +108,7 @@ def _segment_problems(layout: Layout, manifest: Manifest, record: SegmentRecord)
             (VECTORS, _vector_problem),
             (DOCUMENTS, _document_problem),
             (HASHES, _hash_problem),
+            (PATHS, _path_problem),
         ):
             if error := check(segment):
                 yield Problem(path=str(folder / name), error=error)
@@ -156,6 +158,16 @@ def _hash_problem(segment: Segment) -> str:
     listed[rows] = np.array(hashes.to_pylist(), dtype=stored.dtype)
     if len(np.unique(rows)) != len(stored) or not np.array_equal(listed, stored):
         return f"it does not agree with {PASSAGES}"
+    return ""
+
+
+def _path_problem(segment: Segment) -> str:
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    listed, made = segment.path_table(), PathTable.of(path_table(segment.document_columns(*STORED)))
+    columns = zip(listed.numbers, made.numbers, strict=True)
+    if not listed.paths.equals(made.paths) or not all(np.array_equal(*pair) for pair in columns):
+        return f"it does not agree with {DOCUMENTS}"
     return ""
 
 

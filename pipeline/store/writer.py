@@ -19,7 +19,7 @@ from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, PipelineError
 from pipeline.store.builder import SegmentBuilder, segment_in_place
 from pipeline.store.files import FileRecord, flushed, link_file, make_folder, sync_folder, write_table, writing
-from pipeline.store.layout import Layout
+from pipeline.store.layout import PATHS, Layout
 from pipeline.store.lock import WriterLock
 from pipeline.store.manifest import (
     IndexRecord,
@@ -32,6 +32,7 @@ from pipeline.store.manifest import (
 )
 from pipeline.store.merge import merge_segments
 from pipeline.store.passing import PassingVectors
+from pipeline.store.paths import STORED, path_table
 from pipeline.store.remove import remove_content
 from pipeline.store.segment import DeletedRows, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot
@@ -164,6 +165,30 @@ class CollectionWriter:
                 return self.snapshot
             return self._switch(replace(old, generation=generation, segments=segments, updated=_now()))
 
+    def add_path_tables(self) -> Snapshot:
+        """Gives the segments of older formats the path tables that they lack.
+
+        Raises CorruptCollection or StorageUnwritable.
+        """
+        assert self.snapshot is not None
+        old = self.snapshot.manifest
+        with self._going_back_on_failure():
+            segments = tuple(self._with_path_table(segment) for segment in self.snapshot.segments)
+            if segments == old.segments:
+                return self.snapshot
+            return self._switch(replace(old, generation=old.generation + 1, segments=segments, updated=_now()))
+
+    def _with_path_table(self, segment: Segment) -> SegmentRecord:
+        assert self.snapshot is not None
+        if segment.has_path_table:
+            return segment.record
+        folder = self.layout.segment(segment.id)
+        file = write_table(folder / PATHS, path_table(segment.document_columns(*STORED)))
+        with writing(folder):
+            sync_folder(folder)
+        self.snapshot.verified.written(folder, [file])
+        return replace(segment.record, files=(*segment.record.files, file))
+
     def adopt(self, staged: Snapshot) -> Snapshot:
         """Puts the content of another collection, with its model, in the place of this one's, in one step.
 
@@ -252,7 +277,6 @@ class CollectionWriter:
     ) -> FileRecord | None:
         """The newer file times after a commit: without those of `settled` paths, and with those of `touched`."""
         import pyarrow as pa  # noqa: PLC0415 - heavy
-        import pyarrow.compute as pc  # noqa: PLC0415 - heavy
 
         assert self.snapshot is not None
         added = {path: times for path, times in touched.items() if path not in settled}
@@ -264,6 +288,8 @@ class CollectionWriter:
             }
         )
         if (old := self.snapshot.touched) is not None:
+            import pyarrow.compute as pc  # noqa: PLC0415 - heavy
+
             replaced = pa.array([*settled, *added], pa.string())
             kept = old.filter(~pc.field("path").isin(replaced))
             if not added and kept.num_rows == old.num_rows:

@@ -43,18 +43,18 @@ def problems(layout: Layout) -> dict[str, str]:
 
 
 def test_sound_collection_has_no_problems(layout: Layout) -> None:
-    """Every file is counted: the manifest, two segments of four, a list of dead rows, the newer times."""
+    """Every file is counted: the manifest, two segments of five, a list of dead rows, the newer times."""
     steps: list[tuple[int, int]] = []
     found = verify_collection(layout, on_bytes=lambda done, total: steps.append((done, total)))
     assert found.problems == ()
-    assert found.files == 1 + 2 * 4 + 1 + 1
+    assert found.files == 1 + 2 * 5 + 1 + 1
     assert steps[-1] == (found.bytes, found.bytes)
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *(f"segments/00000002/{name}.arrow" for name in ("vectors", "passages", "documents", "hashes")),
+        *(f"segments/00000002/{name}.arrow" for name in ("vectors", "passages", "documents", "hashes", "paths")),
         "segments/00000002/deleted-00000003.arrow",
         "touched-00000003.arrow",
         "manifest-00000003.json",
@@ -95,7 +95,7 @@ def put(layout: Layout, segment: int, record: FileRecord) -> None:
 
 
 def test_files_that_contradict_each_other_are_found(layout: Layout) -> None:
-    """Right by their checksums and wrong all the same: vectors, places of documents, rows by hash."""
+    """Right by their checksums and wrong all the same: vectors, places of documents, rows by hash, documents by path."""
     import pyarrow as pa
 
     folder = layout.segment("00000003")
@@ -109,15 +109,20 @@ def test_files_that_contradict_each_other_are_found(layout: Layout) -> None:
         hashes = pa.ipc.open_file(source).read_all()
     swapped = np.array([1, 0, 2], np.uint32)
     hashes = hashes.set_column(1, "row", pa.array(hashes.column("row").to_numpy()[swapped], pa.uint32()))
-    for name in ("vectors.arrow", "documents.arrow", "hashes.arrow"):
+    with pa.memory_map(str(folder / "paths.arrow")) as source:
+        paths = pa.ipc.open_file(source).read_all()
+    paths = paths.set_column(paths.schema.get_field_index("size"), "size", pa.array([77], pa.int64()))
+    for name in ("vectors.arrow", "documents.arrow", "hashes.arrow", "paths.arrow"):
         (folder / name).unlink()
     put(layout, 1, write_table(folder / "vectors.arrow", pa.table({"vector": column})))
     put(layout, 1, write_tables(folder / "documents.arrow", documents.schema, [documents], rows_per_batch=64))
     put(layout, 1, write_table(folder / "hashes.arrow", hashes))
+    put(layout, 1, write_table(folder / "paths.arrow", paths))
     assert problems(layout) == {
         "segments/00000003/vectors.arrow": "the vector of row 1 has length 2 instead of 1",
         "segments/00000003/documents.arrow": "its documents account for 2 rows of 3",
         "segments/00000003/hashes.arrow": "it does not agree with passages.arrow",
+        "segments/00000003/paths.arrow": "it does not agree with documents.arrow",
     }
 
 

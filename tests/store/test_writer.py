@@ -22,11 +22,13 @@ from pipeline.errors import (
 )
 from pipeline.store import (
     CollectionWriter,
+    KnownDocuments,
     Layout,
     SegmentBuilder,
     Snapshot,
     collection_names,
     require_collection,
+    verify_collection,
 )
 from pipeline.store.manifest import write_manifest
 from tests import make
@@ -297,7 +299,7 @@ def read_all(snapshot: Snapshot) -> None:
 
 
 def test_collection_of_format_1_is_read_and_written_anew(layout: Layout) -> None:
-    """A manifest of the first format, which had no checksum and no indexes, opens; the next commit writes format 2."""
+    """A manifest of the first format, which had no checksum and no indexes, opens; the next commit writes format 3."""
     commit_two(layout)
     path = layout.manifest(2)
     content = json.loads(path.read_bytes())
@@ -308,8 +310,29 @@ def test_collection_of_format_1_is_read_and_written_anew(layout: Layout) -> None
     assert Snapshot.open(layout).manifest.live_rows == 3
     with CollectionWriter(layout) as writer:
         writer.commit(built(("/c", ["four"]), seed=5))
-    assert json.loads(layout.manifest(3).read_bytes())["format"] == 2
+    assert json.loads(layout.manifest(3).read_bytes())["format"] == 3
     assert Snapshot.open(layout).manifest.live_rows == 4
+
+
+def test_segments_of_format_2_are_given_path_tables(layout: Layout) -> None:
+    """Without one the documents are known all the same; a writer adds it, in one commit, and it is a file like others."""
+    commit_two(layout)
+    path = layout.manifest(2)
+    content = json.loads(path.read_bytes())
+    for segment in content["segments"]:
+        segment["files"] = [file for file in segment["files"] if file["name"] != "paths.arrow"]
+        (layout.segment(segment["id"]) / "paths.arrow").unlink()
+    del content["checksum"]
+    path.write_text(json.dumps({**content, "format": 1}))
+    before = Snapshot.open(layout)
+    known = [(path, document.load()) for path, document in KnownDocuments(before).unseen()]
+    assert len(known) == before.live_documents == 2
+    with CollectionWriter(layout) as writer:
+        after = writer.add_path_tables()
+        assert writer.add_path_tables() is after
+    assert [(path, document.load()) for path, document in KnownDocuments(after).unseen()] == known
+    assert all(segment.has_path_table for segment in Snapshot.open(layout).segments)
+    assert verify_collection(layout).problems == ()
 
 
 def test_damaged_manifest_is_an_error(layout: Layout) -> None:
