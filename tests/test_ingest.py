@@ -447,11 +447,11 @@ def test_interrupt_keeps_what_was_embedded(bench: Bench) -> None:
     assert len(bench.behaviour.texts) == report.chunks.total - kept
 
 
-WITHIN_A_STORE = ("ingest/run.py", "ingest/pending.py", "store/builder.py", "store/segment.py")
+WITHIN_A_STORE = ("ingest/storing.py", "ingest/pending.py", "store/builder.py", "store/segment.py")
 
 
 class InterruptAtLine:
-    """Raises SIGINT at the n-th of the lines that are run by and below `_Run._store`, in a `with` block."""
+    """Raises SIGINT at the n-th of the lines that are run by and below `Storing.store`, in a `with` block."""
 
     def __init__(self, line: int) -> None:
         self.line = line
@@ -470,7 +470,7 @@ class InterruptAtLine:
             if not frame.f_code.co_filename.endswith(WITHIN_A_STORE):
                 return None
             stack: FrameType | None = frame
-            while stack is not None and stack.f_code.co_name != "_store":
+            while stack is not None and stack.f_code.co_name != "store":
                 stack = stack.f_back
             return self.trace if stack is not None else None
         place = frame.f_code.co_filename, frame.f_lineno

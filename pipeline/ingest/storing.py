@@ -46,9 +46,10 @@ class Storing:
 
     def store_finished(self, assembly: Assembly[Work]) -> None:
         """Every document that has all of its vectors, and stands before none that has not."""
-        while assembly.has_finished:
+        if assembly.has_finished:
             with interrupts_deferred():
-                self.store(assembly.take())
+                while assembly.has_finished:
+                    self.store(assembly.take())
         self._pending.commit_if_due()
 
     def store_unfinished(self, assembly: Assembly[Work], unclaimed: Iterable[Outcome]) -> None:
