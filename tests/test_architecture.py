@@ -14,7 +14,7 @@ PACKAGE = Path(pipeline.__file__).parent
 
 # Each part may import those before it, and itself.
 ORDER = (
-    ("version", "types", "installed", "interrupts"),
+    ("version", "types", "installed", "interrupts", "cores"),
     ("errors",),
     ("config",),
     ("api",),

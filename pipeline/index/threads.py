@@ -5,10 +5,11 @@ FAISS and numpy let go of the interpreter while they work, so threads are enough
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from pipeline.cores import available_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,7 +17,7 @@ Result = TypeVar("Result")
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """What `work` makes of each of `items`, in their order. Raises what `work` raises for the first that fails."""
-    threads = min(len(items), os.cpu_count() or 1)
+    threads = min(len(items), available_cores())
     if threads < 2:
         return one_by_one(work, items)
     with ThreadPoolExecutor(threads, thread_name_prefix="search") as pool:

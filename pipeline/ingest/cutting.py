@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
 from collections import deque
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import BinaryIO, cast
 
 from pipeline.chunk import ChunkSettings, is_built_in
+from pipeline.cores import available_cores
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
 from pipeline.read import Found
 from pipeline.read.frames import read_frame, write_frame
@@ -71,7 +71,7 @@ class Cutting:
         self._waiting: deque[tuple[Task, _Worker | None]] = deque()
         self._workers: list[_Worker] = []
         self._cut_here = 0
-        self._alone = not sys.executable or _cores() < 2
+        self._alone = not sys.executable or available_cores() < 2
 
     def __enter__(self) -> Cutting:
         return self
@@ -92,7 +92,7 @@ class Cutting:
         if not all(map(is_built_in, (settings.strategy, *settings.by_format.values()))):
             self._alone = True
             return
-        for _ in range(min(MOST_WORKERS, _cores())):
+        for _ in range(min(MOST_WORKERS, available_cores())):
             try:
                 self._workers.append(_start(settings, vocabulary))
             except OSError as error:
@@ -170,7 +170,3 @@ def _ended(worker: _Worker) -> int:
 
 def _stream(stream: object) -> BinaryIO:
     return cast("BinaryIO", stream)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
