@@ -14,7 +14,7 @@ PACKAGE = Path(pipeline.__file__).parent
 
 # Each part may import those before it, and itself.
 ORDER = (
-    ("version", "types", "installed", "interrupts", "cores"),
+    ("version", "types", "installed", "interrupts", "cores", "memory"),
     ("errors",),
     ("config",),
     ("api",),

@@ -25,8 +25,18 @@ GATHER_BELOW = 0.25
 """Share of the rows up to which allowed rows are copied together first; above it, scanning all is as fast."""
 
 
-def scan(ranking: Ranking, number: int, vectors: NDArray[np.float32], allowed: NDArray[np.bool_] | None) -> None:
-    """Ranks every row of segment `number` that is allowed; `vectors` is float32 of shape (rows, dimension)."""
+def scan(
+    ranking: Ranking,
+    number: int,
+    vectors: NDArray[np.float32],
+    allowed: NDArray[np.bool_] | None,
+    *,
+    batch_block: int = BATCH_BLOCK,
+) -> None:
+    """Ranks every row of segment `number` that is allowed; `vectors` is float32 of shape (rows, dimension).
+
+    `batch_block`: rows at a time for several queries.
+    """
     import numpy as np  # noqa: PLC0415 - heavy
 
     places = None
@@ -36,7 +46,7 @@ def scan(ranking: Ranking, number: int, vectors: NDArray[np.float32], allowed: N
             places = np.flatnonzero(allowed)
     total = len(vectors) if places is None else len(places)
     several = len(ranking.queries) > 1
-    step = BATCH_BLOCK if several or places is not None else SINGLE_BLOCK
+    step = batch_block if several or places is not None else SINGLE_BLOCK
     transposed = np.ascontiguousarray(ranking.queries.T) if several else None
     for start in range(0, total, step):
         stop = min(total, start + step)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import DimensionMismatch
 from pipeline.interrupts import interrupts_deferred
-from pipeline.store.files import make_folder, sync_folder, write_table, write_tables, writing
+from pipeline.store.files import make_folder, sync_folder, write_matrix, write_table, write_tables, writing
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.paths import path_table
@@ -94,7 +94,12 @@ class SegmentBuilder:
         hashes = [chunk.content_hash for _, chunk in self._chunks]
         with segment_in_place(layout, segment_id) as folder:
             files = (
-                write_table(folder / VECTORS, self._vector_table()),
+                write_matrix(
+                    folder / VECTORS,
+                    "vector",
+                    (vector.tobytes() for vector in self._vectors),
+                    shape=(self.rows, self.dimension),
+                ),
                 write_tables(folder / PASSAGES, passages.schema, [passages], rows_per_batch=ROWS_PER_BATCH),
                 write_tables(folder / DOCUMENTS, documents.schema, [documents], rows_per_batch=ROWS_PER_BATCH),
                 write_table(folder / HASHES, hash_table(hashes)),
@@ -106,14 +111,6 @@ class SegmentBuilder:
         dead = DeletedRows.of(self._dead_rows, self._dead_documents)
         deleted = dead.write(layout.deleted(segment_id, generation))
         return replace(record, deleted=deleted, deleted_rows=len(self._dead_rows))
-
-    def _vector_table(self) -> pa.Table:
-        import numpy as np  # noqa: PLC0415 - heavy
-        import pyarrow as pa  # noqa: PLC0415 - heavy
-
-        flat = np.concatenate(self._vectors) if self._vectors else np.empty(0, dtype=np.float32)
-        column = pa.FixedSizeListArray.from_arrays(pa.array(flat, type=pa.float32()), self.dimension)
-        return pa.table({"vector": column})
 
     def _passage_table(self) -> pa.Table:
         import pyarrow as pa  # noqa: PLC0415 - heavy

@@ -1,49 +1,51 @@
-"""The vectors of a segment for whoever goes through all of them once: what has been read is let go of.
+"""The vectors of a segment for whoever goes through all of them once: read, and not mapped.
 
 In: a segment. Out: an array of its rows as far as slicing goes. Pages of a map count as memory of the process as long
-as they are mapped, and building an index would map them all.
+as they are mapped, and one row may bring two megabytes of its neighbours with it.
 """
 
 from __future__ import annotations
 
-import mmap
+import os
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from pipeline.store.files import reading
 from pipeline.store.segment import Segment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ROWS_AT_ONCE = 512
-"""Rows far apart bring their neighbours with them: the system maps 64 KiB around each."""
-
 
 class PassingVectors:
     """Float32 of `shape` (rows, dimension); each index or slice gives a copy. Raises CorruptCollection."""
 
     def __init__(self, segment: Segment, dimension: int) -> None:
-        import numpy as np  # noqa: PLC0415 - heavy
-
-        path, offset = segment.vector_bytes()
-        rows = segment.record.rows
-        with path.open("rb") as file:
-            self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        values = np.frombuffer(self._mapped, np.float32, rows * dimension, offset if rows else 0)
-        self._vectors = values.reshape(rows, dimension)
-        self.shape = self._vectors.shape
+        self.shape = segment.record.rows, dimension
+        self._path, self._offset = segment.vector_bytes()
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return self.shape[0]
 
     def __getitem__(self, key: slice | NDArray[np.intp]) -> NDArray[np.float32]:
         import numpy as np  # noqa: PLC0415 - heavy
 
         rows = np.arange(len(self))[key]
         found = np.empty((len(rows), self.shape[1]), np.float32)
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            piece = rows[start : start + ROWS_AT_ONCE]
-            found[start : start + len(piece)] = self._vectors[piece]
-            if hasattr(self._mapped, "madvise"):
-                self._mapped.madvise(mmap.MADV_DONTNEED)
+        # Rows that follow each other are read together.
+        starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+        with reading(self._path), self._path.open("rb") as file:
+            for first, last in pairwise([*starts, len(rows)]):
+                _read_into(file.fileno(), found[first:last], self._offset + int(rows[first]) * found.strides[0])
         return found
+
+
+def _read_into(descriptor: int, values: NDArray[np.float32], position: int) -> None:
+    """Fills `values` with what stands in a file from `position` on. Raises ValueError where it ends before."""
+    target = memoryview(values).cast("B")
+    while target:
+        count = os.preadv(descriptor, [target], position)
+        if not count:
+            raise ValueError("it ends before its last row")
+        target, position = target[count:], position + count
