@@ -6,14 +6,14 @@ is cut short loses nothing and the next run goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import CorruptCollection
 from pipeline.index import WORTH_AN_INDEX, build_index
-from pipeline.lexical import bring_up_to_date
+from pipeline.lexical import bring_up_to_date, carry_over
 from pipeline.store import (
     CollectionWriter,
     IndexBuilder,
@@ -105,7 +105,7 @@ def optimize(
     total = sum(record.live_rows for record in others) + sum(record.live_rows for group in groups for record in group)
     done = 0
     for group in groups:
-        writer.merge([record.id for record in group], build_index)
+        _merge(writer, {record.id for record in group}, build_index)
         done += sum(record.live_rows for record in group)
         if on_rows is not None:
             on_rows(done, total)
@@ -117,6 +117,16 @@ def optimize(
     writer.add_path_tables()
     bring_up_to_date(writer.snapshot)
     return OptimizeReport(collection=writer.layout.name, before=before, after=Size.of(writer.snapshot))
+
+
+def _merge(writer: CollectionWriter, segment_ids: Set[str], build_index: IndexBuilder) -> None:
+    assert writer.snapshot is not None
+    before = writer.snapshot.segments
+    known = {segment.id for segment in before}
+    sources = [segment for segment in before if segment.id in segment_ids]
+    for merged in writer.merge(segment_ids, build_index).segments:
+        if merged.id not in known:
+            carry_over(writer.layout, sources, merged)
 
 
 def _lacks_index(segment: Segment) -> bool:

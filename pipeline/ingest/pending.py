@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.interrupts import interrupts_deferred
@@ -29,14 +29,16 @@ COMMIT_SECONDS = 30.0
 class Pending:
     """The next commit of `writer`. `retired` and `touched` are as `CollectionWriter.commit` takes them.
 
+    `on_commit` is called after a commit that was due, and not after the last one.
     `can_commit` is false after a commit that failed: it would fail again for another reason, which hides the true one.
     """
 
-    def __init__(self, writer: CollectionWriter) -> None:
+    def __init__(self, writer: CollectionWriter, on_commit: Callable[[], None]) -> None:
         self.retired: list[StoredDocument] = []
         self.touched: dict[str, tuple[int, int]] = {}
         self.can_commit = True
         self._writer = writer
+        self._on_commit = on_commit
         self._builder: SegmentBuilder | None = None
         self._last_commit = time.monotonic()
 
@@ -77,18 +79,19 @@ class Pending:
         if self._builder is not None:
             held += self._builder.rows + len(self._builder.documents)
             vectors = self._builder.rows * self._builder.dimension * FLOAT_BYTES
-        if held >= COMMIT_ROWS or vectors >= COMMIT_BYTES or time.monotonic() - self._last_commit > COMMIT_SECONDS:
-            self.commit()
+        due = held >= COMMIT_ROWS or vectors >= COMMIT_BYTES or time.monotonic() - self._last_commit > COMMIT_SECONDS
+        if due and self.commit():
+            self._on_commit()
 
-    def commit(self) -> None:
-        """Commits what there is, if there is anything. Raises StorageUnwritable."""
+    def commit(self) -> bool:
+        """Commits what there is; whether there was anything. Raises StorageUnwritable."""
         self._last_commit = time.monotonic()
         snapshot = self._writer.snapshot
         if snapshot is None:
-            return
+            return False
         builder = self._builder or SegmentBuilder(snapshot.manifest.model.dimension)
         if not (builder.documents or self.retired or self.touched):
-            return
+            return False
         with interrupts_deferred():
             self.can_commit = False
             self._writer.commit(builder, retired=self.retired, touched=self.touched)
@@ -96,6 +99,7 @@ class Pending:
             self.begin(snapshot.manifest.model.dimension)
             self.retired, self.touched = [], {}
             _give_back_memory()
+        return True
 
 
 def _give_back_memory() -> None:

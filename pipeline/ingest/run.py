@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pipeline.ingest.report import Failure, IndexProgress, IndexReport, Notice
 from pipeline.ingest.storing import Storing
 from pipeline.ingest.work import Work, embed_in_halves, settled_time, work_of
 from pipeline.interrupts import interrupts_deferred
+from pipeline.lexical import LexicalBeside
 from pipeline.optimize import optimize
 from pipeline.read import Found, Skipped, discover
 from pipeline.store import CollectionWriter, KnownDocuments, Layout, spans_below
@@ -71,9 +72,19 @@ def index_paths(
         )
     with CollectionWriter(layout) as writer:
         choice = parse_chunker(*chunker, max_tokens=chunk_tokens, language=language)
-        run = _Run(writer, embedder, paths, present, chunker=choice, strict=strict, progress=progress, report=report)
         try:
-            run.execute()
+            with LexicalBeside(layout) as lexical:
+                _Run(
+                    writer,
+                    embedder,
+                    paths,
+                    present,
+                    chunker=choice,
+                    strict=strict,
+                    progress=progress,
+                    report=report,
+                    on_commit=lexical.committed,
+                ).execute()
             if writer.snapshot is not None:
                 optimize(writer, thorough=False)
         finally:
@@ -104,6 +115,7 @@ class _Run:
         strict: bool,
         progress: IndexProgress,
         report: IndexReport,
+        on_commit: Callable[[], None],
     ) -> None:
         self.writer = writer
         self.embedder = embedder
@@ -111,7 +123,7 @@ class _Run:
         self.strict = strict
         self.progress = progress
         self.report = report
-        self.pending = Pending(writer)
+        self.pending = Pending(writer, on_commit)
         self.prepared = Preparation(writer, embedder, chunker, self.pending.begin)
         roots = [str(path.absolute().resolve()) for path in paths]
         self.known = KnownDocuments(writer.snapshot, spans_below(roots))

@@ -16,7 +16,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StorageUnwritable
-from pipeline.lexical.making import Analyzers, make_parts
+from pipeline.lexical.making import Analyzers, languages_of, make_parts
+from pipeline.lexical.merging import merged_parts
 from pipeline.lexical.postings import LEXICAL, Part, SegmentTerms, read_terms, segment_folder, write_terms
 from pipeline.lexical.words import DEFAULT_LANGUAGE, Analyzer, word_pattern
 from pipeline.store import Layout, Segment, Snapshot
@@ -248,16 +249,34 @@ def _write(layout: Layout, segment: Segment, analyzers: Analyzers) -> None:
     write_terms(layout, segment, make_parts(segment, languages, analyzers), languages)
 
 
+def make_missing(snapshot: Snapshot) -> None:
+    """Makes the lexical indexes of those segments that have none. Raises StorageUnwritable or CorruptCollection."""
+    analyzers = Analyzers()
+    for segment in snapshot.segments:
+        if not segment_folder(snapshot.layout, segment.record).is_dir():
+            _write(snapshot.layout, segment, analyzers)
+
+
+def carry_over(layout: Layout, sources: Sequence[Segment], merged: Segment) -> None:
+    """Makes the lexical index of a segment from those of the segments that it was merged from, where all have one.
+
+    What cannot be done, or written, now is made from the texts later.
+    """
+    found = [(read_terms(layout, source), source.live_mask) for source in sources]
+    known = [(terms, live) for terms, live in found if terms is not None]
+    if len(known) == len(found):
+        with contextlib.suppress(StorageUnwritable):
+            write_terms(layout, merged, merged_parts(known), languages_of(merged))
+
+
 def bring_up_to_date(snapshot: Snapshot) -> None:
     """Makes the lexical indexes of new segments and removes those of segments that are gone. For the writer.
 
     What cannot be written now is made when it is first searched.
     """
-    layout, analyzers = snapshot.layout, Analyzers()
+    layout = snapshot.layout
     try:
-        for segment in snapshot.segments:
-            if not segment_folder(layout, segment.record).is_dir():
-                _write(layout, segment, analyzers)
+        make_missing(snapshot)
     except StorageUnwritable as error:
         logger.warning("the lexical index could not be written: %s", error.message)
     manifests = [snapshot.manifest, *kept_manifests(layout)]

@@ -72,6 +72,11 @@ def make_parts(segment: Segment, languages: set[str], analyzers: Analyzers) -> I
         yield maker.part()
 
 
+def languages_of(segment: Segment) -> set[str]:
+    """The languages of the documents of a segment that have rows."""
+    return {language for _, language, _ in _document_rows(segment)}
+
+
 def _slabs(segment: Segment) -> Iterator[_Slab]:
     """The rows in order, in each slab no more than a part may have."""
     documents = _document_rows(segment)

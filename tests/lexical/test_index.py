@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.lexical import Analyzer, LexicalIndex, bring_up_to_date, making, postings
+from pipeline.lexical import Analyzer, LexicalBeside, LexicalIndex, bring_up_to_date, making, postings
+from pipeline.optimize import optimize
 from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot
 from tests import make
 
@@ -168,6 +169,35 @@ def test_indexes_of_segments_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert [path.name for path in (layout.root / "lexical").iterdir()] == [
         postings.segment_folder(layout, snapshot.segments[0].record).name
     ]
+
+
+def test_a_merged_segment_takes_over_the_indexes_of_its_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merging makes the index from those that there are, reads no text for it, and the scores are those of the rest."""
+    layout = Layout.of(tmp_path, "notes")
+    bring_up_to_date(build(layout, [[0, 1, 2], [3, 4], [5]], removed={1, 5}))
+    monkeypatch.delattr("pipeline.lexical.index.make_parts")
+    with CollectionWriter(layout) as writer:
+        optimize(writer, thorough=True)
+    (segment,) = Snapshot.open(layout).segments
+    assert postings.read_terms(layout, segment) is not None
+    for query in QUERIES:
+        assert_same(by_passage(Snapshot.open(layout), query), reckoned([0, 2, 3, 4], query))
+
+
+def test_a_process_beside_makes_what_is_committed(tmp_path: Path) -> None:
+    """At its end every segment has its index, made elsewhere; after an error nothing is left that counts."""
+    layout = Layout.of(tmp_path, "notes")
+    with LexicalBeside(layout) as beside:
+        build(layout, [[0, 1], [2]])
+        beside.committed()
+    snapshot = Snapshot.open(layout)
+    assert len(snapshot.segments) == 2
+    assert all(postings.read_terms(layout, segment) is not None for segment in snapshot.segments)
+    shutil.rmtree(layout.root / "lexical")
+    with pytest.raises(KeyError), LexicalBeside(layout) as beside:
+        beside.committed()
+        raise KeyError
+    assert_same(by_passage(snapshot, "keys"), reckoned([0, 1, 2], "keys"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "empty", "other", "languages"])

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from pipeline.lexical import Analyzer, language_of, making
-from pipeline.lexical.postings import LONGEST_ROW, MOST_FREQUENT, Part
+from pipeline.lexical import Analyzer, language_of, making, merging
+from pipeline.lexical.postings import LONGEST_ROW, MOST_FREQUENT, Part, SegmentTerms
 from pipeline.store import CollectionWriter, Layout, Segment, SegmentBuilder
 from tests import make
 
@@ -93,3 +95,29 @@ def test_a_piece_has_the_terms_of_its_words(piece: str) -> None:
     """The short way to the terms of a text without white space gives what the rules give."""
     analyzer = Analyzer()
     assert list(analyzer.terms_of_piece(piece)) == [term for terms in analyzer.terms(piece) for term in terms]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    segments=st.lists(st.tuples(DOCUMENTS.filter(bool), st.integers(0, 63)), min_size=1, max_size=3),
+    limit=st.sampled_from([1, 3, 65_536]),
+)
+def test_merged_indexes_hold_the_terms_of_what_remains(
+    tmp_path_factory: pytest.TempPathFactory, segments: list[tuple[list[Document], int]], limit: int
+) -> None:
+    """Whatever the segments, their parts and the documents that died: each row has the terms that the rules give."""
+    sources: list[tuple[SegmentTerms, NDArray[np.bool_]]] = []
+    remaining: list[Document] = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(making, "PART_ROWS", limit)
+        patched.setattr(making, "SLAB_BYTES", limit)
+        patched.setattr(merging, "PART_POSTINGS", 20 * limit)
+        for documents, dead in segments:
+            segment = segment_of(tmp_path_factory.mktemp("home"), documents)
+            kept = [not dead >> number & 1 for number in range(len(documents))]
+            live = [alive for document, alive in zip(documents, kept, strict=True) for _ in document[2]]
+            parts = tuple(making.make_parts(segment, set(), making.Analyzers()))
+            sources.append((SegmentTerms(frozenset(), parts), np.array(live)))
+            remaining += [document for document, alive in zip(documents, kept, strict=True) if alive]
+        merged = list(merging.merged_parts(sources))
+    assert_holds(merged, reckoned(remaining))
