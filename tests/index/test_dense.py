@@ -174,13 +174,18 @@ def test_a_large_k_finds_as_many(indexed: Indexed) -> None:
         assert np.mean(shares) >= 0.99
 
 
-def test_searching_twice_gives_the_same(indexed: Indexed) -> None:
-    """One by one or together, with an index too."""
-    snapshot, _, files = indexed
-    queries = clustered_rows(12, INDEXED_DIMENSION, seed=80)
-    together = search_dense(snapshot, queries, 10, index_files=files)
-    assert together == search_dense(snapshot, queries, 10, index_files=files)
-    assert together == [search_dense(snapshot, queries[[at]], 10, index_files=files)[0] for at in range(12)]
+@pytest.mark.parametrize("cores", [1, 3])
+def test_searching_twice_gives_the_same(indexed: Indexed, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    """One by one or together, with an index too, shared out among cores or not, with a filter or without."""
+    monkeypatch.setattr("pipeline.index.dense.available_cores", lambda: cores)
+    snapshot, segments, files = indexed
+    queries = clustered_rows(26, INDEXED_DIMENSION, seed=80)
+    masks = [np.random.default_rng(8).random(len(matrix)) < 0.3 for matrix in segments]
+    for allowed in (None, masks):
+        together = search_dense(snapshot, queries, 10, allowed=allowed, index_files=files)
+        assert together == search_dense(snapshot, queries, 10, allowed=allowed, index_files=files)
+        single = [search_dense(snapshot, query[None], 10, allowed=allowed, index_files=files)[0] for query in queries]
+        assert together == single
 
 
 def test_a_damaged_index_is_named_and_done_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -186,11 +186,12 @@ def test_index_is_built_recorded_and_verified(layout: Layout) -> None:
     """The builder sees the merged vectors; its file and facts are found by readers, and a changed file is refused."""
     fill(layout, segments=2, documents=6, seed=7)
     shapes: list[tuple[int, ...]] = []
+    keys = [slice(2, 5), slice(None, None, 3), slice(4, 4), np.array([5, 0, 1, 2, 7, 7])]
     seen: list[NDArray[np.float32]] = []
 
     def build(vectors: PassingVectors, path: Path) -> Mapping[str, Any]:
         shapes.append(vectors.shape)
-        seen.append(vectors[2:5])
+        seen.extend(vectors[key] for key in keys)
         path.write_bytes(b"an index")
         return {"kind": "test", "recall": 0.998}
 
@@ -199,7 +200,8 @@ def test_index_is_built_recorded_and_verified(layout: Layout) -> None:
         writer.merge([segment.id for segment in writer.snapshot.segments], build)
     segment = Snapshot.open(layout).segments[0]
     assert shapes == [segment.vectors.shape]
-    np.testing.assert_array_equal(seen[0], segment.vectors[2:5])
+    for key, found in zip(keys, seen, strict=True):
+        np.testing.assert_array_equal(found, segment.vectors[key])
     assert segment.index_file is not None
     path, facts = segment.index_file
     assert (path.read_bytes(), facts) == (b"an index", {"kind": "test", "recall": 0.998})
