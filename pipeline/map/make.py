@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StorageUnwritable, UsageError
-from pipeline.map.cache import Drawn, Facts, MapSettings, model_facts, read_drawn, write_drawn
+from pipeline.map.cache import Drawn, Facts, MapSettings, model_facts, read_drawn, sample_of, write_drawn
 from pipeline.map.clusters import Names, cluster_rows, rows_to_read
 from pipeline.map.neighbours import share_kept
 from pipeline.map.place import place_rows
@@ -90,7 +90,7 @@ def _ignored(_step: str, _done: int, _total: int) -> None:
 
 
 def _sample(snapshot: Snapshot, settings: MapSettings) -> Sample:
-    sample = Sample.of(snapshot, settings.sample, settings.seed)
+    sample = sample_of(snapshot, settings)
     if not len(sample):
         raise UsageError(
             f"collection {snapshot.name!r} has no passages to draw", hint=f"pipeline index PATH -c {snapshot.name}"

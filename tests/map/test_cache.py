@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.map import MapSettings, find_map, make_map
-from pipeline.map.cache import read_drawn
+from pipeline.map.cache import read_drawn, sample_of
+from pipeline.map.sample import Sample
 from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot, remove_collection, require_collection
 from pipeline.store.manifest import read_manifest, write_manifest
 from tests.clustered import Add, around, groups
@@ -116,11 +117,40 @@ def test_damaged_file_is_made_again(add: Add, content: bytes | None) -> None:
     """A file that cannot be read counts as none."""
     snapshot = add(groups([20, 20]))
     make_map(snapshot)
-    (file,) = (snapshot.layout.root / "map").iterdir()
+    file = snapshot.layout.root / "map" / "50000-0.arrow"
     file.write_bytes(file.read_bytes()[:400] if content is None else content)
     assert read_drawn(snapshot.layout, MapSettings()) is None
     assert "projecting" in steps_of(snapshot)
     assert find_map(snapshot) is not None
+
+
+def test_a_known_sample_needs_no_hashes(add: Add) -> None:
+    """What is drawn of an unchanged collection is known without its content hashes; of a changed one it is told anew."""
+    snapshot = add(groups([20, 20]))
+    settings = MapSettings(sample=30)
+    made = make_map(snapshot, settings)
+    again = require_collection(snapshot.layout.root.parent.parent, "made")
+    found = find_map(again, settings)
+    assert found is not None
+    assert (found.sample.rows == made.sample.rows).all()
+    assert (found.sample.keys == made.sample.keys).all()
+    assert not any("hashes" in vars(segment) for segment in again.segments)
+    fewer = without(snapshot, {"/docs/d1.md"})
+    sample = sample_of(fewer, settings)
+    assert (sample.rows == Sample.of(fewer, 30, 0).rows).all()
+    assert len(sample) == 20
+
+
+@pytest.mark.parametrize("content", [b"", b"not arrow", None], ids=["empty", "other content", "cut"])
+def test_damaged_sample_is_made_again(add: Add, content: bytes | None) -> None:
+    """A list of rows that cannot be read counts as none, and is written again."""
+    snapshot = add(groups([20, 20]))
+    make_map(snapshot)
+    file = snapshot.layout.root / "map" / "50000-0.rows.arrow"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100] if content is None else content)
+    assert find_map(snapshot) is not None
+    assert file.read_bytes() == whole
 
 
 def test_a_map_that_cannot_be_kept_is_drawn(add: Add, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +165,8 @@ def test_breaking_off_leaves_what_there_was(add: Add) -> None:
     """An interrupt while a map is made leaves the old one in place and no other file."""
     make_map(add(groups([30, 30])))
     snapshot = add(groups([30, 30], seed=4, name="new"))
-    files = {path.name: path.read_bytes() for path in (snapshot.layout.root / "map").iterdir()}
+    names = sorted(path.name for path in (snapshot.layout.root / "map").iterdir())
+    before = (snapshot.layout.root / "map" / "50000-0.arrow").read_bytes()
 
     def stop(step: str, done: int, _total: int) -> None:
         if step == "projecting" and done >= 100:
@@ -143,7 +174,8 @@ def test_breaking_off_leaves_what_there_was(add: Add) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         make_map(snapshot, progress=stop)
-    assert {path.name: path.read_bytes() for path in (snapshot.layout.root / "map").iterdir()} == files
+    assert sorted(path.name for path in (snapshot.layout.root / "map").iterdir()) == names
+    assert (snapshot.layout.root / "map" / "50000-0.arrow").read_bytes() == before
 
 
 def test_a_removed_collection_takes_its_map_along(add: Add) -> None:
