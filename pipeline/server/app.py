@@ -6,10 +6,8 @@ place where errors become statuses.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Self
-from weakref import WeakSet
 
 from pipeline.server import blobs, library
 from pipeline.server.chat import chat
@@ -18,7 +16,6 @@ from pipeline.server.embedding import embed, embeddings
 from pipeline.server.engine import Engine
 from pipeline.server.exchange import (
     BODY_TOO_LARGE,
-    Cancellation,
     Reply,
     Request,
     RequestCanceled,
@@ -33,6 +30,7 @@ from pipeline.server.models import ModelStore
 from pipeline.server.pool import SHUTTING_DOWN, EnginePool, Load
 from pipeline.server.pruning import prune
 from pipeline.server.pulling import pull, push
+from pipeline.server.running import Running
 from pipeline.server.service import Service
 from pipeline.server.settings import ServerSettings
 from pipeline.server.v1 import models as v1_models
@@ -87,10 +85,7 @@ class App:
         self.settings = settings or ServerSettings()
         self._pool = EnginePool(self.settings, load=load)
         self._service = Service(store, self.settings, self._pool)
-        self._lock = threading.Lock()
-        self._closed = False
-        self._running: WeakSet[Cancellation] = WeakSet()
-        """Of requests that are answered, and of replies that are still streamed: a stream holds its own."""
+        self._running = Running()
 
     @property
     def threads(self) -> int:
@@ -116,14 +111,11 @@ class App:
             return Reply(status=405, headers={**reply.headers, "allow": ", ".join(methods)}, body=reply.body)
         if len(request.body) > self.settings.max_body_bytes:
             return refusal(request.path, 413, BODY_TOO_LARGE)
-        with self._lock:
-            self._running.add(request.cancellation)
-        if self._closed:
-            request.cancellation.set()
+        self._running.add(request.cancellation)
         try:
             return handler(self._service, request)
         except Exception as error:  # noqa: BLE001  the edge: whatever happens, the client gets an answer
-            if self._closed and isinstance(error, RequestCanceled):
+            if self._running.ended and isinstance(error, RequestCanceled):
                 return refusal(request.path, 503, SHUTTING_DOWN)
             return refusal(request.path, *failure(error))
 
@@ -133,11 +125,7 @@ class App:
 
     def close(self) -> None:
         """An engine in use goes when its last user, who is cancelled, lets go of it."""
-        with self._lock:
-            self._closed = True
-            running = list(self._running)
-        for cancellation in running:
-            cancellation.set()
+        self._running.end()
         self._pool.close()
 
     def __enter__(self) -> Self:
