@@ -310,9 +310,20 @@ class Collection:
             return DEFAULT_MODEL
 
 
-def find_in(collections: Sequence[Collection], query: str, options: SearchOptions, *, like: str | None = None) -> Found:
-    """Searches several collections together; see `pipeline.query.Searcher`. The first one's server reranks."""
+def find_in(
+    collections: Sequence[Collection],
+    query: str,
+    options: SearchOptions,
+    *,
+    like: str | None = None,
+    judge: Judge | None = None,
+) -> Found:
+    """Searches several collections together; see `pipeline.query.Searcher`. The first one's server reranks.
+
+    `judge` reranks in place of the model that `options.rerank` names.
+    """
     first = collections[0]
     sources = [each.source() for each in collections]
-    judge = first.judge(options.rerank) if options.rerank else None
+    if judge is None and options.rerank:
+        judge = first.judge(options.rerank)
     return first.searcher.find(sources, query, options, like=like, judge=judge)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.lexical import segment_folder
 from pipeline.query.hits import HEADING_SEPARATOR
 from pipeline.reembed import unfinished_move
 from pipeline.store import Snapshot, Stretch, collection_names, require_collection
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from pipeline.api import ModelInfo
     from pipeline.query import Found
+    from pipeline.store.manifest import SegmentRecord
     from pipeline.types import Answer, Hit
 
 Shape = dict[str, Any]
@@ -130,14 +132,24 @@ def collection_json(snapshot: Snapshot) -> Shape:
         "document_prefix": manifest.model.document_prefix,
         "chunker": manifest.chunker,
         "created": manifest.created,
-        "segments": [
-            {"id": record.id, "rows": record.rows, "deleted": record.deleted_rows} for record in manifest.segments
-        ],
+        "segments": [_segment_json(snapshot, record) for record in manifest.segments],
         "bytes": sum(file.bytes for record in manifest.segments for file in record.files),
         "files": [
             {"path": document.row.path, "title": document.row.title, "chunks": document.rows}
             for document in sorted(snapshot.documents(), key=lambda item: item.row.path)
         ],
+    }
+
+
+def _segment_json(snapshot: Snapshot, record: SegmentRecord) -> Shape:
+    """`index` has the facts of its approximate index, null where every vector is compared; `lexical`: whether its words
+    are indexed, which the first search by words does otherwise."""
+    return {
+        "id": record.id,
+        "rows": record.rows,
+        "deleted": record.deleted_rows,
+        "index": record.index.facts if record.index else None,
+        "lexical": segment_folder(snapshot.layout, record).is_dir(),
     }
 
 

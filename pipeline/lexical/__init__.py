@@ -2,6 +2,7 @@
 
 from pipeline.lexical.beside import LexicalBeside
 from pipeline.lexical.index import LexicalIndex, TermScore, bring_up_to_date, carry_over
+from pipeline.lexical.postings import segment_folder
 from pipeline.lexical.words import Analyzer, folded, language_of, word_characters, word_pattern
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "carry_over",
     "folded",
     "language_of",
+    "segment_folder",
     "word_characters",
     "word_pattern",
 ]

@@ -1,4 +1,4 @@
-"""Who may ask, and how often: the token, and a rate for each address. The Host and Origin are the server's guard's."""
+"""Who may ask, and how often: no other site, the token, a rate for each address. Host and Origin are the guard's."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from pipeline.web.failures import TooManyRequests, Unauthorized
+from pipeline.web.failures import Forbidden, TooManyRequests, Unauthorized
 
 REMEMBERED = 4096
 """Addresses whose rate is known; the one that was heard of longest ago is forgotten first."""
+
+
+def require_own_page(headers: Mapping[str, str]) -> None:
+    """Raises Forbidden where a browser says that another site's page asks.
+
+    A picture or a link of such a page sends no Origin, and what it asks for may begin work.
+    """
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Forbidden("a page of another site may not ask here", hint="open the address that `pipeline web` printed")
 
 
 def require_token(token: str, headers: Mapping[str, str]) -> None:

@@ -6,20 +6,19 @@ errors become statuses.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
-from weakref import WeakSet
 
 from pipeline.config import Config
 from pipeline.errors import PipelineError
-from pipeline.server.exchange import BODY_TOO_LARGE, Cancellation, Reply, Request, RequestCanceled, json_reply
+from pipeline.server.exchange import Reply, Request, RequestCanceled, json_reply
 from pipeline.server.guard import Guard
+from pipeline.server.running import Running
 from pipeline.shapes import error_json
-from pipeline.web import dialect, keeping, mapping, model_keeping, searching
-from pipeline.web.access import Rate, require_token
+from pipeline.web import answering, dialect, keeping, mapping, model_keeping, searching
+from pipeline.web.access import Rate, require_own_page, require_token
 from pipeline.web.failures import (
     Busy,
     Forbidden,
@@ -93,6 +92,7 @@ SYSTEM = (
 )
 OPERATIONS: tuple[Operation, ...] = (
     *searching.OPERATIONS,
+    *answering.OPERATIONS,
     *keeping.OPERATIONS,
     *mapping.OPERATIONS,
     *model_keeping.OPERATIONS,
@@ -112,9 +112,7 @@ class WebApp:
         self._files = read_files()
         self._rate = Rate(self.settings.rate, self.settings.burst)
         self._document = openapi_document(OPERATIONS, ALL_SCHEMAS, with_token=bool(self.settings.token))
-        self._lock = threading.Lock()
-        self._running: WeakSet[Cancellation] = WeakSet()
-        self._closed = False
+        self._running = Running()
 
     @property
     def threads(self) -> int:
@@ -131,29 +129,22 @@ class WebApp:
 
     def refusal(self, path: str, status: int, text: str) -> Reply:
         del path
-        if text == BODY_TOO_LARGE:
+        if status == TooLarge.status:
             told: HttpError = TooLarge(f"the body is longer than {self.settings.body_bytes:,} bytes")
         else:
-            told = Busy(text, hint="try again when the server is up again")
+            told = Busy(text, hint="try again in a moment")
         return _secured(json_reply(error_json(told), status))
 
     def handle(self, request: Request) -> Reply:
         """Answers a request; every failure is an answer too. The caller closes the reply."""
         started = time.perf_counter()
-        with self._lock:
-            self._running.add(request.cancellation)
-            if self._closed:
-                request.cancellation.set()
+        self._running.add(request.cancellation)
         name, reply = self._answered(request)
         self.service.metrics.answered(name, request.method, reply.status, time.perf_counter() - started)
         return _secured(reply)
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            running = list(self._running)
-        for cancellation in running:
-            cancellation.set()
+        self._running.end()
         self.service.close()
 
     def __enter__(self) -> Self:
@@ -173,6 +164,7 @@ class WebApp:
             return "none", failure_reply(error)
         try:
             if not operation.public:
+                require_own_page(request.headers)
                 require_token(self.settings.token, request.headers)
             return operation.name, operation.handler(self.service, operation.call(request, path))
         except RequestCanceled:

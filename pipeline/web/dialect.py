@@ -17,10 +17,10 @@ from pipeline.server.v1.dialect import DONE
 from pipeline.shapes import answer_json
 from pipeline.store import collection_names, require_collection
 from pipeline.types import Answer
+from pipeline.web.answering import answer_events, answered
 from pipeline.web.events import Tell
 from pipeline.web.operation import EVENTS, JSON, Call, Operation
 from pipeline.web.schema import Schema, array, boolean, integer, nullable, record, reference, string
-from pipeline.web.searching import answer_events, answered
 from pipeline.web.service import Service
 
 _numbers = count(1)

@@ -14,7 +14,7 @@ from pipeline.web.failures import BadRequest, Conflict
 from pipeline.web.jobs import Job
 from pipeline.web.operation import JSON, Call, Operation, Parameter
 from pipeline.web.schema import Schema, integer, record, reference, string
-from pipeline.web.searching import COLLECTION
+from pipeline.web.searching import COLLECTION, QUERY, WHERE
 from pipeline.web.service import Service
 from pipeline.web.static_files import takes_gzip
 
@@ -119,8 +119,8 @@ OPERATIONS = (
         handler=query,
         parameters=(
             COLLECTION,
-            Parameter(name="q", schema=string(minLength=1, maxLength=20_000), required=True),
-            Parameter(name="where", schema=string(maxLength=10_000)),
+            Parameter(name="q", schema=QUERY, required=True),
+            Parameter(name="where", schema=WHERE),
         ),
         replies={200: {JSON: SHAPE}},
         errors=(404, 409, 502),

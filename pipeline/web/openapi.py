@@ -66,6 +66,7 @@ def _described(operation: Operation, *, with_token: bool) -> dict[str, Any]:
                 "in": each.place,
                 "required": each.required or each.place == "path",
                 "schema": each.schema,
+                **({"style": "form", "explode": False} if each.schema["type"] == "array" else {}),
             }
             for each in operation.parameters
         ]

@@ -91,10 +91,14 @@ def check(value: Any, schema: Schema, where: str) -> Any:
 
 
 def parsed(text: str, schema: Schema, where: str) -> Any:
-    """The value that a text in a path or query stands for, checked."""
+    """The value that a text in a path or query stands for, checked; lists have commas between their items."""
     kind = schema["type"]
     if kind == "string":
         return check(text, schema, where)
+    if kind == "array":
+        items = text.split(",") if text else []
+        _check_range(len(items), schema, where, "minItems", "maxItems", " items")
+        return [parsed(item, schema["items"], f"{where}[{at}]") for at, item in enumerate(items)]
     try:
         value = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):

@@ -1,38 +1,45 @@
-"""Operations that find and answer: search, ask, a document's passages, a conversation."""
+"""Operations that find: search in one collection or several, a document's passages."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
-from typing import Any
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
-from pipeline.answer import USUAL_PASSAGES, choose_chat_model
-from pipeline.answer.rewrite import Standalone, standalone_question
-from pipeline.conversation import Conversation
-from pipeline.query import SearchOptions
+from pipeline.collection import AUTO, find_in
+from pipeline.query import RERANK_SECONDS, Judge, SearchOptions, chat_judge
 from pipeline.query.snippets import matches
 from pipeline.server.exchange import Reply, json_reply
-from pipeline.shapes import answer_json, found_json, stretch_json
-from pipeline.store import read_stretch
-from pipeline.types import Answer
-from pipeline.web.events import Tell, event_reply, running
-from pipeline.web.operation import EVENTS, JSON, Call, Operation, Parameter
-from pipeline.web.schema import array, boolean, integer, number, record, reference, string
+from pipeline.shapes import found_json, stretch_json
+from pipeline.store import collection_names, read_stretch
+from pipeline.web.failures import NotFound
+from pipeline.web.operation import JSON, Call, Operation, Parameter
+from pipeline.web.schema import array, boolean, integer, number, reference, string
 from pipeline.web.service import Service
-from pipeline.web.shown import MODE, SCHEMAS
+from pipeline.web.shown import MODE
 
 MOST_HITS = 200
+MOST_COLLECTIONS = 100
 NAME = string("Name of a collection.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 COLLECTION = Parameter(name="collection", schema=NAME, place="path", required=True)
 WHERE = string("A condition on documents; see docs/search.md.", maxLength=10_000)
-QUESTION = string(minLength=1, maxLength=20_000)
+QUERY = string(minLength=1, maxLength=20_000)
 
 
 def search(service: Service, call: Call) -> Reply:
+    return _searched(service, call, [call["collection"]])
+
+
+def search_several(service: Service, call: Call) -> Reply:
+    names = call.get("collections") or collection_names(service.library.config.home)
+    if not names:
+        raise NotFound("there is no collection yet", hint="index a folder first")
+    return _searched(service, call, list(dict.fromkeys(names)))
+
+
+def _searched(service: Service, call: Call, names: Sequence[str]) -> Reply:
     started = time.perf_counter()
-    collection = service.library.collection(call["collection"])
+    collections = [service.library.collection(name) for name in names]
     query, like = call["q"], call.get("like")
     options = SearchOptions(
         k=call["k"],
@@ -42,108 +49,32 @@ def search(service: Service, call: Call) -> Reply:
         per_document=call.get("per_document"),
         collapse=call["collapse"],
         merge=call["merge"],
+        parent=call.get("parent"),
+        rerank_seconds=call["rerank_seconds"],
         explain=call["explain"],
     )
-    found = collection.find(query, options, like=like)
+    with _judge(service, call, names[0]) as judge:
+        found = find_in(collections, query, options, like=like, judge=judge)
     seconds = round(time.perf_counter() - started, 4)
-    shape = found_json(found, query=query, like=like, names=[collection.name], seconds=seconds)
+    shape = found_json(found, query=query, like=like, names=names, seconds=seconds)
     if call["highlight"]:
         for hit in shape["hits"]:
             hit["highlights"] = matches(hit["text"], query)
     return json_reply(shape)
 
 
-def ask(service: Service, call: Call) -> Reply:
-    if call["stream"]:
-        return answer_events(service, call, lambda tell: _tell_answer(service, call, tell))
-    with service.answering():
-        return json_reply(_asked(service, call))
+@contextmanager
+def _judge(service: Service, call: Call, collection: str) -> Generator[Judge | None]:
+    """What reranks, if that is asked for: one of the few answers at a time, it ends where the client goes away.
 
-
-def _tell_answer(service: Service, call: Call, tell: Tell) -> None:
-    tell("answer", _asked(service, call, tell))
-
-
-def _asked(service: Service, call: Call, tell: Tell | None = None) -> dict[str, Any]:
-    """The answer as JSON; `tell` gets what is searched for where that is not the question, and the answer's pieces."""
-    started = time.perf_counter()
-    question = call["question"]
-    searched = [question]
-
-    def rewritten(standalone: Standalone) -> None:
-        searched[0] = standalone.question
-        if tell is not None and standalone.rewritten:
-            tell("standalone", {"question": standalone.question})
-
-    answer = answered(
-        service,
-        call,
-        call["collection"],
-        question,
-        history=[(turn["question"], turn["answer"]) for turn in call.get("history") or ()],
-        on_standalone=rewritten,
-        on_text=None if tell is None else lambda text: tell("piece", {"text": text}),
-    )
-    return answer_json(answer, round(time.perf_counter() - started, 3)) | {"standalone": searched[0]}
-
-
-def answered(
-    service: Service,
-    call: Call,
-    collection: str,
-    question: str,
-    *,
-    history: Sequence[tuple[str, str]] = (),
-    on_standalone: Callable[[Standalone], None] = lambda _: None,
-    on_text: Callable[[str], None] | None = None,
-) -> Answer:
-    """The answer to a question that may point to the turns of `history`, questions with their answers, oldest first.
-
-    The chat model stops where the client goes away.
+    A name is a chat model's here, never a folder of the server, but for the one that `auto` looks into.
     """
-    with service.library.asking(collection, call.request.cancellation, call.get("chat_model")) as opened:
-        standalone = Standalone(question=question, rewritten=False)
-        if history:
-            client = opened.connection.client
-            model = choose_chat_model(client, opened.config.chat_model)
-            standalone = standalone_question(client, model, question, history)
-        on_standalone(standalone)
-        answer = opened.ask(
-            standalone.question,
-            k=call.get("k") or USUAL_PASSAGES,
-            mode=call.get("mode") or "hybrid",
-            where=call.get("where") or None,
-            on_text=on_text,
-        )
-    return replace(answer, question=question, notices=(*standalone.notices, *answer.notices))
-
-
-def answer_events(service: Service, call: Call, work: Callable[[Tell], None], **more: Any) -> Reply:
-    """What `work` tells, streamed; it counts as an answer that is being written until the stream ends."""
-    cancellation = call.request.cancellation
-    held = ExitStack()
-    held.enter_context(service.answering())
-
-    def finish() -> None:
-        cancellation.set()
-        held.close()
-
-    return event_reply(running(work, cancellation), cancellation, finish=finish, **more)
-
-
-def chat(service: Service, call: Call) -> Reply:
-    cancellation = call.request.cancellation
-    *before, last = call["messages"]
-
-    def work(tell: Tell) -> None:
-        with service.library.own_client(cancellation) as client:
-            model = call.get("chat_model") or service.library.config.chat_model
-            talk = Conversation(model=choose_chat_model(client, model), messages=before)
-            for reply in talk.say(client, last["content"]):
-                tell("piece", {"text": reply.message.content})
-            tell("answer", {"model": talk.model, "answer": talk.messages[-1]["content"] if talk.messages else ""})
-
-    return answer_events(service, call, work)
+    name = call.get("rerank")
+    if name is None:
+        yield None
+        return
+    with service.answering(), service.library.asking(collection, call.request.cancellation) as opened:
+        yield opened.judge(AUTO) if name == AUTO else chat_judge(lambda: opened.connection.client, name)
 
 
 def passages(service: Service, call: Call) -> Reply:
@@ -154,6 +85,39 @@ def passages(service: Service, call: Call) -> Reply:
     return json_reply(stretch_json(stretch, collection=snapshot.name))
 
 
+HOW = (
+    Parameter(name="q", schema=string("The query.", maxLength=20_000, default="")),
+    Parameter(name="like", schema=string("PATH:LINE of a passage, in place of a query.", maxLength=4_000)),
+    Parameter(name="k", schema=integer("How many hits.", minimum=1, maximum=MOST_HITS, default=10)),
+    Parameter(name="mode", schema={**MODE, "default": "hybrid"}),
+    Parameter(name="where", schema=WHERE),
+    Parameter(name="diversity", schema=number("Prefer passages unlike those above.", minimum=0, maximum=1, default=0)),
+    Parameter(name="per_document", schema=integer("Most hits of one document.", minimum=1, maximum=MOST_HITS)),
+    Parameter(name="collapse", schema=boolean("Of passages that say the same, the best only.", default=False)),
+    Parameter(name="merge", schema=boolean("Join neighbours in their document.", default=False)),
+    Parameter(
+        name="parent",
+        schema=string(
+            "Show the section of a passage, or so many passages on either side; not with merge.",
+            pattern=r"^(section|[0-9]{1,2})$",
+        ),
+    ),
+    Parameter(
+        name="rerank",
+        schema=string(
+            "`auto`, or a chat model that judges the best hits once more.",
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,299}$",
+        ),
+    ),
+    Parameter(
+        name="rerank_seconds",
+        schema=number("What that may take.", minimum=0.1, maximum=120, default=RERANK_SECONDS),
+    ),
+    Parameter(name="explain", schema=boolean("Say what each stage made of a hit.", default=False)),
+    Parameter(name="highlight", schema=boolean("Say where the query's words stand.", default=False)),
+)
+"""How a search is to be done: what `pipeline search` takes."""
+
 OPERATIONS = (
     Operation(
         method="GET",
@@ -162,49 +126,25 @@ OPERATIONS = (
         summary="Ranked passages for a query, as `pipeline search --json` prints them.",
         tag="search",
         handler=search,
-        parameters=(
-            COLLECTION,
-            Parameter(name="q", schema=string("The query.", maxLength=20_000, default="")),
-            Parameter(name="like", schema=string("PATH:LINE of a passage, in place of a query.", maxLength=4_000)),
-            Parameter(name="k", schema=integer("How many hits.", minimum=1, maximum=MOST_HITS, default=10)),
-            Parameter(name="mode", schema={**MODE, "default": "hybrid"}),
-            Parameter(name="where", schema=WHERE),
-            Parameter(name="diversity", schema=number(minimum=0, maximum=1, default=0)),
-            Parameter(name="per_document", schema=integer(minimum=1, maximum=MOST_HITS)),
-            Parameter(name="collapse", schema=boolean(default=False)),
-            Parameter(name="merge", schema=boolean(default=False)),
-            Parameter(name="explain", schema=boolean(default=False)),
-            Parameter(name="highlight", schema=boolean("Say where the query's words stand.", default=False)),
-        ),
+        parameters=(COLLECTION, *HOW),
         replies={200: {JSON: reference("Found")}},
-        errors=(404, 409, 502),
+        errors=(404, 409, 502, 503),
     ),
     Operation(
-        method="POST",
-        path="/api/collections/{collection}/ask",
-        name="ask",
-        summary="An answer with citations: whole, or as events: `standalone` where the question pointed back, then "
-        "`piece`, `piece`, ... and at last `answer` or `error`.",
+        method="GET",
+        path="/api/search",
+        name="search_several",
+        summary="Ranked passages of several collections together, or of all that there are.",
         tag="search",
-        handler=ask,
-        parameters=(COLLECTION,),
-        body=record(
-            {
-                "question": QUESTION,
-                "k": integer("Passages to answer from.", minimum=1, maximum=50, default=USUAL_PASSAGES),
-                "mode": {**MODE, "default": "hybrid"},
-                "where": WHERE,
-                "chat_model": string(maxLength=300),
-                "history": array(
-                    record({"question": QUESTION, "answer": string(maxLength=100_000)}),
-                    "Earlier turns, oldest first; `question` as it stood alone.",
-                    maxItems=100,
-                ),
-                "stream": boolean(default=False),
-            },
-            optional=("k", "mode", "where", "chat_model", "history", "stream"),
+        handler=search_several,
+        parameters=(
+            Parameter(
+                name="collections",
+                schema=array(NAME, "Names with commas between; all, where it is missing.", maxItems=MOST_COLLECTIONS),
+            ),
+            *HOW,
         ),
-        replies={200: {JSON: reference("Answer"), EVENTS: string()}},
+        replies={200: {JSON: reference("Found")}},
         errors=(404, 409, 502, 503),
     ),
     Operation(
@@ -223,22 +163,5 @@ OPERATIONS = (
         ),
         replies={200: {JSON: reference("Passages")}},
         errors=(404,),
-    ),
-    Operation(
-        method="POST",
-        path="/api/chat",
-        name="chat",
-        summary="The next message of a conversation with a chat model, without documents, as events.",
-        tag="search",
-        handler=chat,
-        body=record(
-            {
-                "messages": array(SCHEMAS["Message"], "The last one is the user's.", minItems=1, maxItems=200),
-                "chat_model": string(maxLength=300),
-            },
-            optional=("chat_model",),
-        ),
-        replies={200: {EVENTS: string()}},
-        errors=(502, 503),
     ),
 )

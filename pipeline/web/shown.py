@@ -82,7 +82,11 @@ SCHEMAS: dict[str, Schema] = {
     "Found": record(
         {
             "query": string(),
-            "collection": string(),
+            "collection": {
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "description": "A list, of several.",
+            },
             "like": string(),
             "mode": MODE,
             "hits": array(reference("Hit")),
@@ -153,7 +157,17 @@ SCHEMAS: dict[str, Schema] = {
             "document_prefix": string(),
             "chunker": {"type": "object"},
             "created": string(),
-            "segments": array(record({"id": string(), "rows": integer(), "deleted": integer()})),
+            "segments": array(
+                record(
+                    {
+                        "id": string(),
+                        "rows": integer(),
+                        "deleted": integer(),
+                        "index": {"type": ["object", "null"], "description": "Null where every vector is compared."},
+                        "lexical": boolean("Whether its words are indexed; the first search does it otherwise."),
+                    }
+                )
+            ),
             "bytes": integer(),
             "files": array(record({"path": string(), "title": string(), "chunks": integer()})),
         }

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
+import click
 import httpx
 import pytest
 
 from pipeline.cli.main import command_line
+from pipeline.collection import Collection
 from pipeline.config import Config
+from pipeline.web.app import OPERATIONS
 from tests.web.conftest import TEXTS, Site
 
 NOTES = "/api/collections/notes"
@@ -53,6 +57,97 @@ def test_search_is_what_the_command_prints(
             del each["scores"], each["explain"]
     assert found == expected
     assert found["hits"][0]["path"] == str(site.root / "texts/keys.md")
+
+
+@pytest.mark.parametrize(
+    ("asked", "options"),
+    [
+        ({"parent": "1"}, ["--parent", "1"]),
+        ({"parent": "section", "per_document": 1}, ["--parent", "section", "--per-document", "1"]),
+        ({"merge": True}, ["--merge"]),
+        ({"diversity": 0.7, "collapse": True}, ["--diversity", "0.7", "--collapse"]),
+        ({"mode": "lexical", "k": 2}, ["--mode", "lexical", "-k", "2"]),
+    ],
+)
+def test_search_takes_what_the_command_takes(
+    client: httpx.Client, config: Config, capsys: pytest.CaptureFixture[str], asked: dict[str, Any], options: list[str]
+) -> None:
+    """Each option gives the hits that it gives on the command line."""
+    words = "how are signing keys rotated and stored?"
+    found = client.get(f"{NOTES}/search", params={"q": words, **asked}).raise_for_status().json()
+    expected = printed(config, capsys, "search", words, "-c", "notes", *options)
+    assert [(hit["chunk_id"], hit["text"]) for hit in found["hits"]] == [
+        (hit["chunk_id"], hit["text"]) for hit in expected["hits"]
+    ]
+
+
+def test_every_option_of_the_command_is_in_the_api() -> None:
+    """Whoever adds one to `pipeline search` adds it here, or says that it is about the command alone."""
+    alone = {"full", "as_json", "names", "query", "model", "home", "host", "timeout", "no_pull"}
+    command = command_line.get_command(click.Context(command_line), "search")
+    assert command is not None
+    options = {each.name for each in command.params} - alone
+    described = {each.name for operation in OPERATIONS if operation.name == "search" for each in operation.parameters}
+    assert options <= described
+
+
+def test_like_a_passage(client: httpx.Client, site: Site) -> None:
+    """A place in a document stands for a query, and is not found itself."""
+    place = f"{site.root / 'texts/keys.md'}:8"
+    found = client.get(f"{NOTES}/search", params={"like": place, "k": 2}).raise_for_status().json()
+    assert found["like"] == place
+    assert len(found["hits"]) == 2
+    assert all("ninety days" not in hit["text"] for hit in found["hits"])
+
+
+@pytest.fixture
+def harbour(site: Site, config: Config) -> Iterator[str]:
+    """A second collection, which shares one document with `notes`."""
+    with Collection("harbour", config) as collection:
+        collection.index(site.root / "texts/tides.txt")
+    yield "harbour"
+    site.client.delete("/api/collections/harbour").raise_for_status()
+
+
+def test_several_collections(
+    client: httpx.Client, config: Config, capsys: pytest.CaptureFixture[str], harbour: str
+) -> None:
+    """They are searched as one, as the command does it; without names all there are."""
+    asked = {"q": "water level in the harbour", "k": 4}
+    found = client.get("/api/search", params={**asked, "collections": f"notes,{harbour}"}).raise_for_status().json()
+    expected = printed(config, capsys, "search", asked["q"], "-c", "notes", "-c", harbour, "-k", "4")
+    assert found["collection"] == ["notes", harbour]
+    assert [(hit["collection"], hit["chunk_id"]) for hit in found["hits"]] == [
+        (hit["collection"], hit["chunk_id"]) for hit in expected["hits"]
+    ]
+    assert {hit["collection"] for hit in found["hits"]} == {"notes", harbour}
+    all_there_are = client.get("/api/search", params=asked).raise_for_status().json()
+    assert {"notes", harbour} <= set(all_there_are["collection"])
+    assert client.get("/api/search", params={**asked, "collections": "notes,none"}).status_code == 404
+    assert client.get("/api/search", params={**asked, "collections": "notes,../x"}).status_code == 400
+
+
+def test_rerank(client: httpx.Client) -> None:
+    """A chat model judges the hits; `auto` takes the one that would answer. No folder of the server is looked into."""
+    asked = {"q": "how often are keys rotated?", "k": 3, "rerank_seconds": 60}
+    for model in ("auto", "smollm2:135m"):
+        found = client.get(f"{NOTES}/search", params={**asked, "rerank": model}).raise_for_status().json()
+        judged = [hit["scores"]["rerank"] for hit in found["hits"]]
+        assert all(0 <= score <= 1 for score in judged)
+        assert judged == sorted(judged, reverse=True)
+        assert [hit["score"] for hit in found["hits"]] == judged
+    for folder in ("/etc", "../reranker", "~", "."):
+        assert client.get(f"{NOTES}/search", params={**asked, "rerank": folder}).status_code == 400
+
+
+def test_reranking_is_one_of_few_answers(client: httpx.Client, site: Site) -> None:
+    """Where as many answers are written as may be, there is no judging beside them; the search itself goes on."""
+    asked = {"q": "keys", "rerank": "auto"}
+    with ExitStack() as held:
+        for _ in range(site.app.settings.answers):
+            held.enter_context(site.app.service.answering())
+        assert client.get(f"{NOTES}/search", params=asked).status_code == 503
+        assert client.get(f"{NOTES}/search", params={"q": "keys"}).status_code == 200
 
 
 @pytest.mark.parametrize("command", ["list", "show"])

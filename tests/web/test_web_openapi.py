@@ -10,6 +10,7 @@ jsonschema = pytest.importorskip("jsonschema", reason="pip install 'pipeline[tes
 
 CALLS = {
     "search": "/api/collections/notes/search?q=keys&explain=true&highlight=true",
+    "search_several": "/api/search?q=keys&collections=notes&parent=1&per_document=1",
     "collections": "/api/collections",
     "collection": "/api/collections/notes",
     "uploads": "/api/collections/notes/uploads",

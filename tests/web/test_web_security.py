@@ -1,5 +1,6 @@
 """Who may ask, and what cannot be done: hosts, origins, tokens, sizes, paths, rates, headers."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_other_hosts_and_origins(client: httpx.Client, headers: dict[str, str]) 
     assert "access-control-allow-origin" not in reply.headers
 
 
+@pytest.mark.parametrize("relation", ["cross-site", "same-site"])
+def test_pictures_and_links_of_other_sites(client: httpx.Client, relation: str) -> None:
+    """They send no Origin, but a browser says whose they are; the page itself may be linked to."""
+    headers = {"sec-fetch-site": relation, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    for path in ("/api/collections/notes/search?q=keys&rerank=auto", "/api/collections/notes/map", "/metrics"):
+        assert client.get(path, headers=headers).status_code == 403
+    assert client.get("/", headers=headers).status_code == 200
+    own = {"sec-fetch-site": "same-origin"}
+    assert client.get("/api/collections/notes/search?q=keys", headers=own).status_code == 200
+
+
 def test_own_origin(client: httpx.Client, site: Site) -> None:
     """The page itself may ask."""
     assert client.get("/api/collections", headers={"origin": site.url}).status_code == 200
@@ -82,6 +94,15 @@ def test_body_limit(guarded: httpx.Client) -> None:
     for content in (b"x" * 2000, (b"x" * 600 for _ in range(3))):
         reply = guarded.post("/api/chat", content=content)
         assert (reply.status_code, reply.json()["error"]["type"]) == (413, "TooLarge")
+
+
+@pytest.mark.parametrize("text", ["server busy", "server shutting down"])
+def test_refused_before_it_is_read(site: Site, text: str) -> None:
+    """What the server refuses by itself is told apart by its status, and has a hint that is true of both."""
+    reply = site.app.refusal("/api/chat", 503, text)
+    error = json.loads(reply.body)["error"]
+    assert (reply.status, error["type"], error["message"]) == (503, "Busy", text)
+    assert error["hint"] == "try again in a moment"
 
 
 def test_rate(guarded: httpx.Client) -> None:

@@ -62,11 +62,22 @@ def show(name: str, config: Config, as_json: bool) -> int:
     if details["moving"]:
         click.echo(f"{'moving':<10} {_moving(details['moving'])}")
     click.echo(f"{'segments':<10} {len(details['segments'])}, {details['bytes']:,} bytes")
+    click.echo(f"{'index':<10} {_index(details['segments'])}")
     click.echo(f"{'chunks':<10} {details['chunks']}")
     click.echo(f"{'documents':<10} {details['documents']}")
     for document in details["files"]:
         click.echo(f"  {document['chunks']:>5}  {shown_path(document['path'])}")
     return 0
+
+
+def _index(segments: list[dict[str, Any]]) -> str:
+    """How the vectors are searched: all compared, or through an index whose recall was measured."""
+    indexed = [segment for segment in segments if segment["index"]]
+    if not indexed:
+        return "none: every vector is compared"
+    recall = min(segment["index"]["recall"] for segment in indexed)
+    rows = sum(segment["rows"] for segment in indexed)
+    return f"{rows:,} of {sum(segment['rows'] for segment in segments):,} chunks, recall {recall:.3f}"
 
 
 def _moving(move: dict[str, Any]) -> str:
