@@ -102,9 +102,9 @@ FRAMES = """async (seconds) => {
 }"""
 
 
-def texts_in(folder: Path, passages: int) -> list[Cut]:
+def texts_in(folder: Path, passages: int, tokens: int = TOKENS) -> list[Cut]:
     """Documents in a fixed order until they have as many chunks as asked for."""
-    settings, counter = ChunkSettings(max_tokens=TOKENS), EstimateCounter()
+    settings, counter = ChunkSettings(max_tokens=tokens), EstimateCounter()
     files = [path for path in folder.rglob("*") if path.suffix in {".rst", ".md", ".txt", ".html"} and path.is_file()]
     files.sort(key=lambda path: hashlib.sha256(str(path.relative_to(folder)).encode()).digest())
     found: list[Cut] = []
@@ -121,26 +121,26 @@ def texts_in(folder: Path, passages: int) -> list[Cut]:
     return found
 
 
-def latent(texts: list[str]) -> NDArray[np.float32]:
+def latent(texts: list[str], dimension: int = DIMENSION) -> NDArray[np.float32]:
     """Unit vectors by latent semantic analysis (Deerwester and others, JASIS 1990), which stand for a model's."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(sublinear_tf=True, min_df=3, max_df=0.2, max_features=40_000, dtype=np.float32)
     matrix = words.fit_transform(texts)
-    rows = TruncatedSVD(DIMENSION, n_iter=2, random_state=0).fit_transform(matrix).astype(np.float32)
+    rows = TruncatedSVD(dimension, n_iter=2, random_state=0).fit_transform(matrix).astype(np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows[norms[:, 0] < 1e-6, 0] = 1
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def make_collection(layout: Layout, documents: list[Cut]) -> None:
-    """The documents as a collection of one segment."""
-    vectors = latent([chunk.embedded_text for each in documents for chunk in each.chunks])
-    model = ModelIdentity(
-        name="latent", digest="0", dimension=DIMENSION, context=512, query_prefix="", document_prefix=""
-    )
-    builder, at = SegmentBuilder(DIMENSION), 0
+LATENT = ModelIdentity(name="latent", digest="0", dimension=DIMENSION, context=512, query_prefix="", document_prefix="")
+
+
+def make_collection(layout: Layout, documents: list[Cut], model: ModelIdentity = LATENT) -> None:
+    """The documents as a collection of one segment, which says that its vectors are of `model`."""
+    vectors = latent([chunk.embedded_text for each in documents for chunk in each.chunks], model.dimension)
+    builder, at = SegmentBuilder(model.dimension), 0
     for each in documents:
         row = DocumentRow(
             document_id=each.document.document_id,

@@ -1,10 +1,12 @@
 """What the search page costs: its weight, its first paint, and search as you type over HTTP beside the library alone.
 
-    python benchmarks/web.py HOME COLLECTION [--queries 40]
+    python benchmarks/web.py HOME COLLECTION [--queries 40] [--make 100000 --texts FOLDER]
 
-HOME must hold the collection, and the models (or set OLLAMA_MODELS). Prints medians in milliseconds: of the embedding,
-of the library's search, of the same through HTTP; with Playwright and a Chromium also of the first paint; and the
-weight of the page.
+HOME must hold the collection, and the models (or set OLLAMA_MODELS). With --make a collection that is not there is
+made of so many real passages (of benchmarks/corpus.py, or of --texts), with indexes, whose vectors are those of latent
+semantic analysis, of the model's dimension: what a search costs does not depend on what they mean. Prints medians in
+milliseconds: of the embedding, of the library's search, of the same through HTTP; with Playwright and a Chromium also
+of the first paint; and the weight of the page.
 """
 
 import argparse
@@ -18,14 +20,32 @@ import time
 from pathlib import Path
 from urllib.parse import urlencode
 
+from corpus import corpus
+from map import make_collection, texts_in
+
 from pipeline.collection import Collection
-from pipeline.config import resolve_config
+from pipeline.config import Config, resolve_config
+from pipeline.optimize import optimize_collection
 from pipeline.query import MODES, SearchOptions
 from pipeline.server import run_in_thread
 from pipeline.web import WebApp, WebSettings
 from pipeline.web.static_files import FOLDER, TYPES
 
 WORDS = ("encryption", "keys", "rotated", "harbour", "water", "level", "bread", "oven", "travel", "archive", "engineer")
+
+
+SHORT = 48
+"""Tokens of a passage that is made: 20 MB of text have 100,000 of them."""
+
+
+def made(config: Config, name: str, passages: int, texts: Path | None) -> None:
+    """The collection, unless it is there."""
+    with Collection(name, config) as collection:
+        if collection.layout.generations():
+            return
+        folder = texts or corpus(config.home)
+        make_collection(collection.layout, texts_in(folder, passages, SHORT), collection.embedder.identity)
+    optimize_collection(config.home, name)
 
 
 def weight() -> dict[str, int]:
@@ -38,6 +58,7 @@ def weight() -> dict[str, int]:
         "api.js",
         "dom.js",
         "passages.js",
+        "filters.js",
         "views/search.js",
         "icon.svg",
     )
@@ -88,8 +109,12 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     parser.add_argument("collection")
     parser.add_argument("--queries", type=int, default=40)
+    parser.add_argument("--make", type=int, metavar="PASSAGES", help="make the collection, if it is not there")
+    parser.add_argument("--texts", type=Path, help="a folder of texts for that  [default: that of corpus.py]")
     given = parser.parse_args()
     config = resolve_config({"home": given.home}, environ=os.environ, folder=Path.cwd())
+    if given.make:
+        made(config, given.collection, given.make, given.texts)
     queries = [f"{WORDS[at % len(WORDS)]} {WORDS[at * 5 % len(WORDS)]} {at}" for at in range(given.queries)]
     with WebApp(config, WebSettings(rate=1e6, burst=10**6)) as app, run_in_thread(app) as url:
         collection: Collection = app.library.collection(given.collection)
