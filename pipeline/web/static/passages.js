@@ -33,7 +33,7 @@ export function documentLink(collection, hit, more = {}) {
   return `#/document?${query({ c: hit.collection || collection, d: hit.document_id, p: hit.chunk_id, ...more })}`;
 }
 
-export function hitCard(hit, { collection, words, explain }) {
+export function hitCard(hit, { collection, words, explain, named = false, similar = false }) {
   const text = el("p", { class: "passage short" }, marked(hit.text, hit.highlights));
   const more = el("button", { type: "button", class: "link", hidden: true, "aria-expanded": "false", onclick: () => {
     const short = text.classList.toggle("short");
@@ -44,10 +44,12 @@ export function hitCard(hit, { collection, words, explain }) {
     el("div", { class: "hit-head" },
       el("a", { class: "hit-link", href: documentLink(collection, hit, { q: words }) }, nameOf(hit.path)),
       el("span", { class: "hit-place" }, `${folderOf(hit.path)} · ${linesOf(hit)}`),
+      named ? el("span", { class: "badge" }, hit.collection) : null,
       el("span", { class: "score", title: "Score" }, hit.score.toFixed(3))),
     hit.heading ? el("p", { class: "crumbs" }, hit.heading.split(" > ").join(" › ")) : null,
     text,
     el("div", { class: "hit-foot" }, more, explain ? whyButton(hit, explain) : null,
+      similar ? el("a", { class: "similar", href: `#/search?${query({ c: hit.collection || collection, like: `${hit.path}:${hit.start_line}` })}` }, "Similar") : null,
       hit.duplicates.length ? el("span", { class: "muted" }, `the same in ${hit.duplicates.length} more`) : null));
   requestAnimationFrame(() => { more.hidden = text.scrollHeight <= text.clientHeight + 2; });
   return card;

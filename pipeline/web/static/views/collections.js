@@ -8,6 +8,7 @@ const NAME = "[A-Za-z0-9][A-Za-z0-9._\\-]{0,63}";
 
 export async function mount(element, app) {
   const list = el("div", { class: "stack" });
+  let lastRuns = [];
   const jobs = el("div", { class: "stack", "aria-live": "off" });
   const ending = new AbortController();
   const panel = indexPanel(app, started);
@@ -15,7 +16,8 @@ export async function mount(element, app) {
     el("h1", {}, "Collections"), jobs, list, panel.element));
 
   async function refresh() {
-    await app.refresh();
+    const [all] = await Promise.all([call("/api/jobs"), app.refresh()]);
+    lastRuns = all.jobs.filter((each) => each.kind === "index");
     replace(list, ...app.collections.map(card), app.collections.length ? null : el("p", { class: "muted" }, "There is none yet. Make one below."));
   }
 
@@ -46,7 +48,21 @@ export async function mount(element, app) {
         el("span", {}, el("b", {}, facts.chunks.toLocaleString("en")), " passages"),
         el("span", {}, el("b", {}, facts.model), ` · ${facts.dimension} dimensions`),
         el("span", {}, `changed ${when(facts.updated)}`)),
+      facts.moving ? moving(name, facts.moving) : null,
+      failed(name),
       more);
+  }
+
+  function moving(name, { model, dimension, chunks, of }) {
+    return el("div", { class: "stack" },
+      el("p", { class: "small" }, "Moving to ", el("b", {}, model), `, ${dimension} dimensions: ${chunks.toLocaleString("en")} of ${counted(of, "passage")} embedded. Until then it is searched as it is.`),
+      el("progress", { max: of || 1, value: chunks, "aria-label": `Moving ${name}` }));
+  }
+
+  // What the last run could not index.
+  function failed(name) {
+    const failures = lastRuns.find((job) => job.collection === name)?.result?.failures ?? [];
+    return failures.length ? el("p", { class: "small state failed" }, `${counted(failures.length, "document")} could not be indexed in the last run, see above`) : null;
   }
 
   async function details(name) {
@@ -56,7 +72,10 @@ export async function mount(element, app) {
         el("div", { class: "facts" },
           el("span", {}, size(all.bytes)), el("span", {}, counted(all.segments.length, "segment")),
           el("span", {}, counted(all.segments.reduce((sum, each) => sum + each.deleted, 0), "dead passage")),
-          el("span", {}, `cut by ${all.chunker.strategy ?? all.chunker.chunker ?? "structure"}`), el("span", { class: "mono" }, `digest ${all.digest.slice(0, 12)}`)),
+          el("span", {}, vectorsOf(all.segments)), el("span", {}, wordsOf(all.segments)),
+          el("span", {}, Object.entries(all.chunker).filter(([, value]) => value !== null && value !== "").map(([setting, value]) => `${setting} ${value}`).join(", ")),
+          el("span", { class: "mono" }, `digest ${all.digest.slice(0, 12)}`),
+          el("span", {}, `made ${when(all.created)}`), el("span", { class: "mono" }, all.folder)),
         el("ul", { class: "files", tabindex: "0", "aria-label": `Documents of ${name}` }, ...all.files.slice(0, 1000).map((file) =>
           el("li", {}, el("span", {}, file.path), el("span", { class: "muted" }, String(file.chunks))))));
     } catch (error) { return failure(error); }
@@ -68,8 +87,19 @@ export async function mount(element, app) {
   }
 
   await refresh();
-  for (const job of (await call("/api/jobs")).jobs.filter((each) => each.kind === "index").slice(0, 5).reverse()) started(job);
+  for (const job of lastRuns.slice(0, 5).reverse()) started(job);
   return { destroy() { ending.abort(); } };
+}
+
+function vectorsOf(segments) {
+  const indexed = segments.filter((each) => each.index);
+  if (!indexed.length) return "every vector is compared";
+  const recall = Math.min(...indexed.map((each) => each.index.recall));
+  return `vector index of ${counted(indexed.reduce((sum, each) => sum + each.rows, 0), "passage")}, recall ${recall.toFixed(3)}`;
+}
+
+function wordsOf(segments) {
+  return segments.every((each) => each.lexical) ? "words indexed" : "words are indexed at the next search";
 }
 
 function indexPanel(app, started) {

@@ -1,108 +1,121 @@
-// Search as you type: modes, conditions, result cards, arrows.
+// Search as you type: modes, filters, result cards, arrows; judged once more by a chat model where one asks for it.
 
 import { call, query, under } from "../api.js";
 import { counted, el, failure, replace } from "../dom.js";
-import { hitCard } from "../passages.js";
+import { filterPanel } from "../filters.js";
+import { hitCard, nameOf } from "../passages.js";
 
-const WAIT = 120;
 const MODES = { hybrid: "Hybrid", dense: "Meaning", lexical: "Words" };
 
 export function mount(element, app) {
   const given = app.parameters;
-  const state = { asked: 0, timer: 0, running: null };
+  const state = { asked: 0, running: null, judging: false, again: false, like: given.get("like") ?? "" };
   const mode = () => form.elements.mode.value;
 
   const input = el("input", { type: "search", id: "query", "data-main-field": true, autocomplete: "off", spellcheck: false,
     placeholder: "Search by meaning and by words", "aria-label": "Search", "aria-controls": "hits", value: given.get("q") ?? "" });
-  const where = el("input", { type: "text", id: "where", autocomplete: "off", spellcheck: false,
-    placeholder: "path ~ 'docs/**' and date >= 2024-06", "aria-describedby": "where-help", value: given.get("where") ?? "" });
-  const problem = el("div", { class: "pointed", role: "alert", hidden: true });
-  const filters = el("div", { class: "card filters", id: "filters", hidden: !given.get("where") },
-    el("div", { class: "field" }, el("label", { for: "where" }, "Only documents where"), where, problem,
-      el("span", { class: "help", id: "where-help" }, "path, name, title, format, language, size, date, and a document’s own metadata; =, !=, <, >, ~ (glob), in (…), and, or, not")));
-  const toggle = el("button", { type: "button", class: "quiet small", "aria-expanded": String(!filters.hidden), "aria-controls": "filters", onclick: () => {
-    filters.hidden = !filters.hidden;
-    toggle.setAttribute("aria-expanded", String(!filters.hidden));
-    if (!filters.hidden) where.focus();
+  const filters = filterPanel(app, search);
+  const toggle = el("button", { type: "button", class: "quiet small", "aria-expanded": String(!filters.element.hidden), "aria-controls": "filters", onclick: () => {
+    filters.element.hidden = !filters.element.hidden;
+    toggle.setAttribute("aria-expanded", String(!filters.element.hidden));
+    if (!filters.element.hidden) filters.where.focus();
   } }, "Filter");
+  const judge = el("button", { type: "button", class: "quiet small", hidden: true, title: "Have the chat model judge the best hits", onclick: () => run({ rerank: "auto", explain: true }) }, "Rerank");
   const count = el("span", { class: "count" });
+  const like = el("p", { class: "like", hidden: true });
   const hits = el("div", { class: "hits", id: "hits" });
   const form = el("form", { role: "search", onsubmit: (event) => { event.preventDefault(); firstLink()?.focus(); } },
     el("div", { class: "search-box" }, input, magnifier(), el("kbd", { "aria-hidden": "true" }, "/")),
     el("div", { class: "tools" },
       el("fieldset", { class: "segments" }, el("legend", { class: "visually-hidden" }, "How to search"),
         ...Object.entries(MODES).map(([name, title]) => el("label", {},
-          el("input", { type: "radio", name: "mode", value: name, checked: name === (given.get("mode") ?? "hybrid"), onchange: () => search(0) }), title))),
-      toggle, count),
-    filters);
-  replace(element, el("h1", { class: "visually-hidden" }, "Search"), form, hits);
+          el("input", { type: "radio", name: "mode", value: name, checked: name === (given.get("mode") ?? "hybrid"), onchange: search }), title))),
+      toggle, judge, count),
+    filters.element);
+  replace(element, el("h1", { class: "visually-hidden" }, "Search"), form, like, hits);
 
   const links = () => [...hits.querySelectorAll(".hit-link")];
   const firstLink = () => links()[0];
 
-  function parameters() {
-    return { q: input.value, mode: mode() === "hybrid" ? "" : mode(), where: where.value };
+  // One at a time: what is typed meanwhile is asked for when the answer is there, the newest of it alone.
+  function search() {
+    if (state.running && !state.judging) state.again = true;
+    else run();
   }
 
-  function search(wait) {
-    clearTimeout(state.timer);
-    state.timer = setTimeout(run, wait);
-  }
-
-  async function run() {
+  async function run(more = {}) {
     const ticket = (state.asked += 1);
     state.running?.abort();
-    app.keep(parameters());
+    state.running = null;
+    state.again = false;
+    if (input.value) state.like = "";
+    app.keep({ q: input.value, like: state.like, mode: mode() === "hybrid" ? "" : mode(), ...filters.kept() });
+    showLike();
+    judge.hidden = true;
     if (!app.collection) return replace(hits, nothingYet());
-    if (!input.value.trim()) {
+    if (!input.value.trim() && !state.like) {
       count.textContent = "";
-      problem.hidden = true;
+      filters.clearProblem();
+      hits.classList.remove("stale");
       return replace(hits, ...welcome(app));
     }
     state.running = new AbortController();
-    const asked = { q: input.value, mode: mode(), where: where.value, k: 20, highlight: true };
+    state.judging = Boolean(more.rerank);
+    const asked = { q: input.value, like: state.like, mode: mode(), ...filters.asked(), k: 20, highlight: true, ...more };
     hits.classList.add("stale");
+    if (more.rerank) count.textContent = "judging …";
     const started = performance.now();
     try {
-      const found = await call(under(app.collection, `/search?${query(asked)}`), { signal: state.running.signal });
+      const found = await call(path(asked), { signal: state.running.signal });
       if (ticket === state.asked) show(found, asked, performance.now() - started);
     } catch (error) {
-      if (error.name !== "AbortError" && ticket === state.asked) fail(error, asked);
+      if (error.name !== "AbortError" && ticket === state.asked) fail(error);
     }
+    if (ticket !== state.asked) return undefined;
+    state.running = null;
+    if (state.again) search();
+    return undefined;
+  }
+
+  function path(asked) {
+    const several = filters.collections();
+    return several.length ? `/api/search?${query({ collections: several.join(","), ...asked })}` : under(app.collection, `/search?${query(asked)}`);
   }
 
   function show(found, asked, milliseconds) {
     hits.classList.remove("stale");
-    problem.hidden = true;
-    where.removeAttribute("aria-invalid");
-    count.textContent = `${counted(found.hits.length, "passage")} · ${Math.round(milliseconds)} ms`;
+    filters.clearProblem();
+    judge.hidden = Boolean(asked.rerank) || !found.hits.length;
+    count.textContent = `${counted(found.hits.length, "passage")} · ${asked.rerank ? `judged in ${(milliseconds / 1000).toFixed(1)} s` : `${Math.round(milliseconds)} ms`}`;
     app.say(counted(found.hits.length, "passage"));
     let explained = null;
     const explain = async (hit) => {
-      explained ??= call(under(app.collection, `/search?${query({ ...asked, highlight: undefined, explain: true })}`));
+      if (asked.rerank) return hit.explain;
+      explained ??= call(path({ ...asked, highlight: undefined, explain: true }));
       return (await explained).hits.find((each) => each.chunk_id === hit.chunk_id)?.explain;
     };
+    const named = Array.isArray(found.collection);
     replace(hits,
       ...found.notices.map((text) => el("p", { class: "note" }, text)),
-      ...found.hits.map((hit) => hitCard(hit, { collection: app.collection, words: asked.q, explain })),
+      ...found.hits.map((hit) => hitCard(hit, { collection: app.collection, words: asked.q, explain, named, similar: true })),
       found.hits.length ? null : el("div", { class: "empty" }, el("h2", {}, "Nothing found"),
         el("p", {}, asked.where || asked.mode === "lexical" || asked.q.includes('"') ? "Try it without the filter, or by meaning." : "The collection is empty.")));
   }
 
-  function fail(error, asked) {
+  function showLike() {
+    like.hidden = !state.like;
+    if (!state.like) return;
+    const [, file, line] = /^(.*):(\d+)$/.exec(state.like) ?? [null, state.like, "?"];
+    replace(like, "Similar to ", el("b", {}, `${nameOf(file)}, line ${line}`),
+      el("button", { type: "button", class: "link", onclick: () => { state.like = ""; input.focus(); search(); } }, "Clear"));
+  }
+
+  function fail(error) {
     hits.classList.remove("stale");
-    if (error.at === undefined) {
-      count.textContent = "";
-      return replace(hits, failure(error));
-    }
-    filters.hidden = false;
+    count.textContent = "";
+    if (error.at === undefined) return replace(hits, failure(error));
+    filters.showProblem(error);
     toggle.setAttribute("aria-expanded", "true");
-    problem.hidden = false;
-    where.setAttribute("aria-invalid", "true");
-    const at = Array.from(asked.where);
-    replace(problem, el("span", {}, `${error.message.split("\n")[0].replace("--where: ", "")}\n`),
-      el("span", {}, at.slice(0, error.at).join("")), el("u", {}, at.slice(error.at, error.at + 1).join("") || " "),
-      el("span", {}, at.slice(error.at + 1).join("")));
     return undefined;
   }
 
@@ -120,16 +133,15 @@ export function mount(element, app) {
     } else if (event.key === "Escape" && document.activeElement === input && input.value) {
       event.preventDefault();
       input.value = "";
-      search(0);
+      search();
     }
   }
 
-  input.addEventListener("input", () => search(WAIT));
-  where.addEventListener("input", () => search(2 * WAIT));
+  input.addEventListener("input", search);
   element.addEventListener("keydown", onKey);
   if (matchMedia("(hover: hover)").matches) input.focus({ preventScroll: true });
   run();
-  return { destroy() { clearTimeout(state.timer); state.running?.abort(); } };
+  return { destroy() { state.asked += 1; state.running?.abort(); } };
 }
 
 function welcome(app) {
