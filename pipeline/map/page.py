@@ -10,7 +10,9 @@ import base64
 import hashlib
 import html
 import json
+import re
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ if (data.query) view.setQuery(data.query);
 window.mapView = view;
 }
 """
+MODULES = ("map_grid.js", "map_labels.js", "map_painter.js", "map.js")
 LOOKS = "html, body { height: 100%; margin: 0; } #map { height: 100vh; height: 100dvh; }"
 
 
@@ -46,7 +49,7 @@ def write_page(path: Path, made: CollectionMap, *, color: str = "cluster", query
     """`query` is what `query_json` gives. Raises UsageError for a file that cannot be written."""
     data = {**map_json(made), **texts_of(made), "color": color, "query": query}
     static = files("pipeline") / "web" / "static"
-    script = static.joinpath("map.js").read_text(encoding="utf-8") + START
+    script = _script(static) + START
     style = static.joinpath("map.css").read_text(encoding="utf-8") + LOOKS
     title = html.escape(f"Map of {made.snapshot.name}")
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'"
@@ -69,6 +72,12 @@ def write_page(path: Path, made: CollectionMap, *, color: str = "cluster", query
 </html>
 """
     write_whole(path, page.encode("utf-8", "replace"))
+
+
+def _script(static: Traversable) -> str:
+    """The map's modules as one: no name stands in two of them, so nothing has to be imported."""
+    text = "".join(static.joinpath(name).read_text(encoding="utf-8") for name in MODULES)
+    return re.sub(r"^(import .*;\n|export )", "", text, flags=re.MULTILINE)
 
 
 def texts_of(made: CollectionMap) -> dict[str, Any]:

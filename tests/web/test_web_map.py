@@ -45,13 +45,13 @@ def test_map_in_the_browser(site: Site, scheme: str) -> None:
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.goto(f"{site.url}/#/map?c=notes")
-        page.locator(".map-place canvas").first.wait_for()
+        page.locator(".map-view canvas").first.wait_for()
         with page.expect_response(lambda reply: "/map/query" in reply.url):
             page.get_by_label("Draw a query in").fill("tide gauge")
         page.wait_for_timeout(600)
         keep_screenshot(page, f"map-{scheme}")
         assert serious_problems(page) == []
-        page.locator(".map-place [tabindex='0']").first.focus()
+        page.locator(".map-view [tabindex='0']").first.focus()
         page.keyboard.press("n")
         page.keyboard.press("Enter")
         page.wait_for_selector(".part.found")

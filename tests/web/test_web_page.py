@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pipeline.collection import Collection
 from pipeline.config import Config
 from pipeline.server import run_in_thread
 from pipeline.web import WebApp, WebSettings
@@ -107,6 +108,78 @@ def test_filter_with_a_mistake(open_page: Any) -> None:
     page.locator("#where").fill("name = keys.md")
     page.wait_for_selector(".pointed[hidden]", state="attached")
     assert set(page.locator(".hit-link").all_inner_texts()) == {"keys.md"}
+
+
+def test_filters_of_the_page(open_page: Any, site: Site, config: Config) -> None:
+    """What is shown of a hit, how many of a document, and where is searched; all of it stands in the address."""
+    with Collection("harbour", config) as collection:
+        collection.index(site.root / "texts/tides.txt")
+    try:
+        page = open_page()
+        assert searched(page, "signing keys").count() > 2
+        assert page.locator(".badge").count() == 0
+        page.get_by_role("button", name="Filter").click()
+        page.get_by_label("Of one document").select_option("one")
+        page.wait_for_function(
+            "new Set([...document.querySelectorAll('.hit-link')].map(each => each.textContent)).size"
+            " === document.querySelectorAll('.hit').length"
+        )
+        page.get_by_label("Show").select_option("its section")
+        page.get_by_label("harbour").check()
+        page.locator(".badge", has_text="harbour").first.wait_for()
+        keep_screenshot(page, "filters")
+        assert serious_problems(page) == []
+        asked = page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
+        assert (asked["in"], asked["per"], asked["show"]) == ("notes,harbour", "1", "section")
+        page.reload()
+        page.locator(".badge", has_text="harbour").first.wait_for()
+        assert page.get_by_label("harbour").is_checked()
+    finally:
+        site.client.delete("/api/collections/harbour")
+
+
+def test_rerank_on_demand(open_page: Any) -> None:
+    """A chat model judges what was found, and each hit says what it gave; a new query is searched as before."""
+    page = open_page()
+    searched(page, "how often are keys rotated")
+    page.get_by_role("button", name="Rerank").click()
+    page.wait_for_function("/judged in/.test(document.querySelector('.count').textContent)")
+    page.get_by_role("button", name="Why this?").first.click()
+    assert "rerank" in page.locator(".why").inner_text()
+    keep_screenshot(page, "reranked")
+    searched(page, "how often are keys rotated?")
+    assert "judged" not in page.locator(".count").inner_text()
+
+
+def test_similar_passages(open_page: Any) -> None:
+    """A passage takes the place of a query, until one types."""
+    page = open_page()
+    searched(page, "rotation of signing keys").first.get_by_role("link", name="Similar").click()
+    page.locator(".like:not([hidden])").wait_for()
+    assert "Similar to keys.md" in page.locator(".like").inner_text()
+    page.wait_for_selector(".hit")
+    assert page.locator("#query").input_value() == ""
+    searched(page, "bread")
+    assert page.locator(".like").is_hidden()
+
+
+def test_citations_jump_to_their_passage(open_page: Any, site: Site) -> None:
+    """The number in the answer leads to the document, where the quoted sentence is marked; a further question is understood."""
+    page = open_page("#/ask")
+    page.locator("#question").fill("How long does the dough rest?")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".turn[aria-busy='false']")
+    page.locator("#question").fill("And how long is it baked?")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelectorAll(\".turn[aria-busy='false']\").length === 2")
+    keep_screenshot(page, "conversation", whole=True)
+    cited = page.locator(".answer a, .source").first
+    if cited.count():
+        cited.click()
+        page.wait_for_selector(".part.found")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".turn")
+        assert page.locator(".turn").count() == 2
 
 
 def test_keyboard_alone(open_page: Any) -> None:

@@ -2,13 +2,17 @@
 //
 // mountMap(element, data, options) -> view. `data` is what pipeline.map.map_json gives; docs/map.md describes it. Used by
 // the search page and inside the page that `pipeline collections map` writes. Makes no request, needs no other file but
-// map.css, and puts texts in by textContent and canvas only.
+// those that it imports and map.css, and puts texts in by textContent and canvas only.
 
-const EXTENT = 65535;
+import { EXTENT, Grid, bounds } from "./map_grid.js";
+import { Labels, channels, covers, mixed, shortened } from "./map_labels.js";
+import { Painter } from "./map_painter.js";
+
 const CLOSEST = 60; // how many times the whole map can be enlarged
 const REACH = 12; // pixels around the pointer in which a point is found
 const FETCH_DELAY = 70; // milliseconds that the pointer rests before a passage is fetched
 const MOVE_TIME = 320;
+const REST = 140; // milliseconds without a movement after which all is drawn that was left out for speed
 const COLORINGS = { cluster: "Topics", document: "Documents", folder: "Folders" };
 const KEYS = "Arrows move, plus and minus zoom, 0 shows all, N and P go from passage to passage, Enter opens, Escape lets go.";
 
@@ -27,6 +31,7 @@ class MapView {
     this.only = null; // the colour that alone is shown strongly
     this.passages = new Map();
     this.pointers = new Map();
+    this.names = new Labels();
     this.grid = new Grid(data.points.x, data.points.y);
     const [left, right, top, bottom] = bounds(data.points.x, data.points.y);
     this.center = [(left + right) / 2, (top + bottom) / 2];
@@ -44,6 +49,7 @@ class MapView {
     this.color = coloring;
     this.only = null;
     for (const button of this.choices.children) button.setAttribute("aria-pressed", String(button.value === coloring));
+    this.named = null;
     this.fillLegend();
     this.tint();
   }
@@ -71,6 +77,7 @@ class MapView {
     this.sizes.disconnect();
     cancelAnimationFrame(this.frame);
     clearTimeout(this.waiting);
+    clearTimeout(this.resting);
     this.painter.destroy();
     this.element.replaceChildren();
     this.element.classList.remove("map");
@@ -84,7 +91,7 @@ class MapView {
     this.stage = make("div", "map-stage", { tabIndex: 0 });
     this.stage.setAttribute("role", "application");
     this.stage.setAttribute("aria-label", `Map of ${this.data.shown} passages of collection ${this.data.collection}. ${KEYS}`);
-    this.painter = new Painter(this.stage, this.data.points, () => this.tint());
+    this.painter = new Painter(this.stage, this.data.points, this.grid.points, () => this.tint());
     this.marks = make("canvas", "map-marks");
     this.marks.setAttribute("aria-hidden", "true");
     this.stage.append(this.marks);
@@ -141,8 +148,18 @@ class MapView {
   }
 
   restyle() {
+    this.looks();
     this.fillLegend();
     this.tint();
+  }
+
+  // The colours of the page around; labels are written anew in them.
+  looks() {
+    const { color, backgroundColor } = getComputedStyle(this.element);
+    this.ink = color;
+    this.ground = backgroundColor;
+    this.names.forget();
+    this.named = null;
   }
 
   get dark() {
@@ -212,6 +229,7 @@ class MapView {
     this.marks.width = width * this.ratio;
     this.marks.height = height * this.ratio;
     this.painter.resize(width, height, this.ratio);
+    this.looks();
     this.scale = before ? (this.scale * this.least()) / before : this.least();
     this.paint();
   }
@@ -232,7 +250,7 @@ class MapView {
     this.y += (y - this.middle[1]) * (1 / this.scale - 1 / scale);
     this.scale = scale;
     this.held();
-    this.draw();
+    this.drawMoving();
   }
 
   zoomTo(factor) {
@@ -243,7 +261,7 @@ class MapView {
     this.x -= dx / this.scale;
     this.y -= dy / this.scale;
     this.held();
-    this.draw();
+    this.drawMoving();
   }
 
   bounded(scale) {
@@ -434,7 +452,18 @@ class MapView {
     const [x, y, scale] = move.from.map((from, at) => from + (move.to[at] - from) * eased);
     Object.assign(this, { x, y, scale: Math.exp(scale) });
     if (share === 1) this.move = null;
-    else this.draw();
+    else this.drawMoving();
+  }
+
+  // Draws, with what is left out where that takes long, and the whole once nothing moves any more.
+  drawMoving() {
+    this.moving = true;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => {
+      this.moving = false;
+      this.draw();
+    }, REST);
+    this.draw();
   }
 
   paint() {
@@ -442,13 +471,12 @@ class MapView {
     const enlarged = this.scale / this.least();
     const narrow = Math.min(1, Math.max(0.6, this.room[0] / 800));
     this.radius = Math.min(7, Math.max(1.1, (90 * narrow) / Math.sqrt(this.count + 200)) * Math.max(1, enlarged) ** 0.4);
-    const looks = getComputedStyle(this.element);
-    this.ink = looks.color;
-    this.ground = looks.backgroundColor;
     this.painter.paint(this, this.radius);
-    const pen = this.marks.getContext("2d");
+    // One canvas less to put together in each frame, where the points are on one that can be written on.
+    const { pen } = this.painter.plain ? this.painter : { pen: this.marks.getContext("2d") };
+    this.marks.style.display = this.painter.plain ? "none" : "";
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
+    if (!this.painter.plain) pen.clearRect(0, 0, this.width, this.height);
     const taken = this.paintQuery(pen);
     this.paintLabels(pen, taken);
     for (const point of new Set([this.selected, this.hovered])) if (point !== null) this.ring(pen, this.data.points.x[point], this.data.points.y[point], this.radius + 4, this.ink, 2);
@@ -486,7 +514,8 @@ class MapView {
       const [x, y] = this.screen(hit.x, hit.y);
       this.ring(pen, hit.x, hit.y, this.radius + 3, accent, 2);
       taken.push([x - this.radius - 5, y - this.radius - 5, x + this.radius + 5, y + this.radius + 5]);
-      taken.push(write(pen, String(hit.rank), x + this.radius + 10, y - this.radius - 6, { font: "600 11px system-ui, sans-serif", ink: accent, ground: this.ground }));
+      const rank = this.label(String(hit.rank), "600 11px system-ui, sans-serif", accent);
+      taken.push(rank.put(pen, x + this.radius + 10, y - this.radius - 6));
     }
     for (const [width, color] of [[7, this.ground], [3.5, accent]]) {
       pen.lineWidth = width;
@@ -499,10 +528,9 @@ class MapView {
       }
       pen.stroke();
     }
-    const style = { font: "600 13px system-ui, sans-serif", ink: accent, ground: this.ground };
-    const text = shortened(this.query.text, 48);
-    const free = [-26, 26, -50, 50, -74, 74].find((lift) => !covers(measure(pen, text, left, top + lift, style), taken));
-    taken.push(write(pen, text, left, top + (free ?? -26), style));
+    const text = this.label(shortened(this.query.text, 48), "600 13px system-ui, sans-serif", accent);
+    const free = [-26, 26, -50, 50, -74, 74].find((lift) => !covers(text.box(left, top + lift), taken));
+    taken.push(text.put(pen, left, top + (free ?? -26)));
     return taken;
   }
 
@@ -513,206 +541,20 @@ class MapView {
     return [...named, ...clusters.map((cluster) => ({ ...cluster, color: topics[cluster.topic].color, font: "500 12px system-ui, sans-serif" }))];
   }
 
+  label(text, font, ink) {
+    return this.names.of(text, { font, ink, ground: this.ground }, this.ratio);
+  }
+
   // Names, the most important first, each where it covers no other.
   paintLabels(pen, taken) {
     // Above the points where these are large, on them where they are dots.
     const lift = this.radius > 3 ? this.radius + 12 : 0;
-    for (const label of this.labels()) {
-      const [x, below] = this.screen(label.x, label.y), y = below - lift;
+    this.named ??= this.labels().map(({ label, font, color, x, y }) => ({ x, y, written: this.label(label, font, mixed(this.palette.at(color), this.dark ? 255 : 20)) }));
+    for (const { x: across, y: down, written } of this.named) {
+      const [x, below] = this.screen(across, down), y = below - lift;
       if (x < 0 || y < 0 || x > this.width || y > this.height) continue;
-      const style = { font: label.font, ink: mixed(this.palette.at(label.color), this.dark ? 255 : 20), ground: this.ground };
-      const box = measure(pen, label.label, x, y, style);
-      if (covers(box, taken)) continue;
-      taken.push(write(pen, label.label, x, y, style));
+      if (!covers(written.box(x, y), taken)) taken.push(written.put(pen, x, y));
     }
-  }
-}
-
-// The points, by WebGL, or pixel by pixel where that would not be any faster.
-class Painter {
-  constructor(stage, points, again) {
-    this.stage = stage;
-    this.points = points;
-    this.again = again;
-    this.open(true);
-  }
-
-  open(fast) {
-    this.canvas?.remove();
-    this.canvas = make("canvas", "map-points");
-    this.canvas.setAttribute("aria-hidden", "true");
-    this.stage.prepend(this.canvas);
-    this.gl = fast ? this.canvas.getContext("webgl", { antialias: false, failIfMajorPerformanceCaveat: true }) : null;
-    if (this.gl && !drawnByProcessor(this.gl) && this.prepare(this.gl)) {
-      this.canvas.addEventListener("webglcontextlost", () => {
-        const { width, height, ratio } = this;
-        this.open(false);
-        this.resize(width, height, ratio);
-        this.again();
-      });
-    } else if (fast) this.open(false);
-    else this.pen = this.canvas.getContext("2d", { willReadFrequently: true });
-  }
-
-  prepare(gl) {
-    const program = gl.createProgram();
-    for (const [kind, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]]) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) return false;
-    gl.useProgram(program);
-    const { x, y } = this.points;
-    const places = new Float32Array(2 * x.length);
-    for (let at = 0; at < x.length; at++) places.set([x[at], y[at]], 2 * at);
-    this.attribute(program, "place", places, 2, gl.FLOAT);
-    this.tints = this.attribute(program, "tint", new Uint8Array(4 * x.length), 4, gl.UNSIGNED_BYTE);
-    this.uniforms = { view: gl.getUniformLocation(program, "view"), size: gl.getUniformLocation(program, "size") };
-    gl.enable(gl.BLEND);
-    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
-    return true;
-  }
-
-  attribute(program, name, values, width, kind) {
-    const { gl } = this, buffer = gl.createBuffer(), at = gl.getAttribLocation(program, name);
-    gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
-    gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
-    gl.enableVertexAttribArray(at);
-    gl.vertexAttribPointer(at, width, kind, kind === gl.UNSIGNED_BYTE, 0, 0);
-    return buffer;
-  }
-
-  tint(tints) {
-    this.colors = new Uint32Array(tints.buffer);
-    if (!this.gl) return;
-    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.tints);
-    this.gl.bufferData(this.gl.ARRAY_BUFFER, tints, this.gl.DYNAMIC_DRAW);
-  }
-
-  resize(width, height, ratio) {
-    Object.assign(this, { width, height, ratio });
-    this.canvas.width = width * ratio;
-    this.canvas.height = height * ratio;
-    this.gl?.viewport(0, 0, this.canvas.width, this.canvas.height);
-  }
-
-  paint(view, radius) {
-    if (this.gl) this.paintFast(this.gl, view, radius);
-    else this.paintPlain(this.pen, view, radius);
-  }
-
-  paintFast(gl, { x, y, scale, middle }, radius) {
-    const across = (2 * scale) / this.width, down = (2 * scale) / this.height;
-    gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
-    gl.uniform4f(this.uniforms.view, across, -down, (2 * middle[0]) / this.width - 1 - x * across, 1 - (2 * middle[1]) / this.height + y * down);
-    gl.uniform1f(this.uniforms.size, 2 * radius * this.ratio + 1);
-    gl.drawArrays(gl.POINTS, 0, this.points.x.length);
-  }
-
-  // Pixel by pixel on the background: for many small points quicker than any drawing command.
-  paintPlain(pen, view, radius) {
-    const { width, height } = this.canvas;
-    if (!width || !height || !this.colors) return;
-    if (this.image?.width !== width || this.image.height !== height) this.image = new ImageData(width, height);
-    const pixels = new Uint32Array(this.image.data.buffer);
-    pixels.fill(this.ground(pen, view.ground));
-    const disc = discOf(radius * this.ratio), reach = (disc.length - 1) / 2;
-    const { x, y } = this.points, scale = view.scale * this.ratio;
-    const left = view.middle[0] * this.ratio - view.x * scale, top = view.middle[1] * this.ratio - view.y * scale;
-    for (let point = 0; point < x.length; point++) {
-      const column = Math.round(x[point] * scale + left), row = Math.round(y[point] * scale + top);
-      if (column < reach || row < reach || column >= width - reach || row >= height - reach) continue;
-      const color = this.colors[point], opacity = color >>> 24;
-      const redBlue = (color & 0xff00ff) * opacity, green = ((color >>> 8) & 0xff) * opacity, rest = 255 - opacity;
-      for (let dy = -reach; dy <= reach; dy++) {
-        const first = (row + dy) * width + column - disc[dy + reach], last = first + 2 * disc[dy + reach];
-        for (let at = first; at <= last; at++) {
-          const under = pixels[at];
-          const both = (((under & 0xff00ff) * rest + redBlue) >>> 8) & 0xff00ff;
-          pixels[at] = 0xff000000 | both | ((((under >>> 8) & 0xff) * rest + green) & 0xff00);
-        }
-      }
-    }
-    pen.putImageData(this.image, 0, 0);
-  }
-
-  // A colour in whatever way it is written, as a pixel.
-  ground(pen, color) {
-    if (this.known !== color) {
-      pen.fillStyle = color;
-      pen.fillRect(0, 0, 1, 1);
-      this.pixel = new Uint32Array(pen.getImageData(0, 0, 1, 1).data.buffer)[0];
-      this.known = color;
-    }
-    return this.pixel;
-  }
-
-  destroy() {
-    this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
-  }
-}
-
-const VERTEX = `
-attribute vec2 place;
-attribute vec4 tint;
-uniform vec4 view;
-uniform mediump float size;
-varying vec4 color;
-void main() {
-  gl_Position = vec4(place * view.xy + view.zw, 0.0, 1.0);
-  gl_PointSize = size;
-  color = tint;
-}`;
-
-const FRAGMENT = `
-precision mediump float;
-uniform float size;
-varying vec4 color;
-void main() {
-  float inside = clamp(size * (0.5 - distance(gl_PointCoord, vec2(0.5))), 0.0, 1.0);
-  gl_FragColor = vec4(color.rgb, 1.0) * color.a * inside;
-}`;
-
-// Whether a processor does the graphics card's work: there, plain pixels take a small part of the time.
-function drawnByProcessor(gl) {
-  const details = gl.getExtension("WEBGL_debug_renderer_info");
-  return /swiftshader|llvmpipe|softpipe|basic render/i.test(gl.getParameter(details ? details.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
-}
-
-// Points by squares of the map, so that the nearest one is found among few.
-class Grid {
-  constructor(x, y) {
-    this.x = x;
-    this.y = y;
-    this.side = Math.max(1, Math.ceil(Math.sqrt(x.length / 2)));
-    this.starts = new Uint32Array(this.side * this.side + 1);
-    const cells = Uint32Array.from(x, (_, point) => this.row(y[point]) * this.side + this.row(x[point]));
-    for (const cell of cells) this.starts[cell + 1]++;
-    for (let cell = 0; cell < this.side * this.side; cell++) this.starts[cell + 1] += this.starts[cell];
-    this.points = new Uint32Array(x.length);
-    const next = this.starts.slice();
-    cells.forEach((cell, point) => (this.points[next[cell]++] = point));
-  }
-
-  row(value) {
-    return Math.min(this.side - 1, Math.max(0, Math.floor((value / (EXTENT + 1)) * this.side)));
-  }
-
-  // The point nearest to a place, or null where none is within `reach`.
-  nearest(x, y, reach) {
-    let best = null, least = reach * reach;
-    for (let row = this.row(y - reach); row <= this.row(y + reach); row++) {
-      const from = this.starts[row * this.side + this.row(x - reach)], to = this.starts[row * this.side + this.row(x + reach) + 1];
-      for (let at = from; at < to; at++) {
-        const point = this.points[at], away = (this.x[point] - x) ** 2 + (this.y[point] - y) ** 2;
-        if (away <= least) [best, least] = [point, away];
-      }
-    }
-    return best;
   }
 }
 
@@ -723,78 +565,6 @@ function make(name, style, properties = {}, children = []) {
   return element;
 }
 
-function bounds(x, y) {
-  const box = [Infinity, -Infinity, Infinity, -Infinity];
-  for (let at = 0; at < x.length; at++) {
-    box[0] = Math.min(box[0], x[at]);
-    box[1] = Math.max(box[1], x[at]);
-    box[2] = Math.min(box[2], y[at]);
-    box[3] = Math.max(box[3], y[at]);
-  }
-  return box;
-}
-
 function number(value) {
   return value.toLocaleString("en");
-}
-
-function shortened(text, most) {
-  return text.length > most ? `${text.slice(0, most - 1)}…` : text;
-}
-
-// A colour of the palette, dark (or light) enough to be read.
-function mixed(color, towards) {
-  return `rgb(${channels(color).map((part) => Math.round(0.55 * part + 0.45 * towards)).join(" ")})`;
-}
-
-function channels(color) {
-  return [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
-}
-
-// Half the width of each row of pixels of a disc.
-function discOf(radius) {
-  const reach = Math.max(0, Math.floor(radius));
-  return Array.from({ length: 2 * reach + 1 }, (_, at) => Math.floor(Math.sqrt(Math.max(0, radius ** 2 - (at - reach) ** 2))));
-}
-
-// A label in lines of some words, centred at a place; gives the box it takes.
-function lines(text) {
-  const words = text.split(" ");
-  const rows = [""];
-  for (const word of words) {
-    const row = rows.at(-1);
-    if (row && row.length + word.length > 20) rows.push(word);
-    else rows[rows.length - 1] = row ? `${row} ${word}` : word;
-  }
-  return rows.map((row) => shortened(row, 36));
-}
-
-const LINE = 16;
-
-function measure(pen, text, x, y, { font }) {
-  pen.font = font;
-  const rows = lines(text), width = Math.max(...rows.map((row) => pen.measureText(row).width));
-  return [x - width / 2 - 4, y - (rows.length * LINE) / 2 - 2, x + width / 2 + 4, y + (rows.length * LINE) / 2 + 2];
-}
-
-function covers(box, taken) {
-  return taken.some((other) => box[0] < other[2] && other[0] < box[2] && box[1] < other[3] && other[1] < box[3]);
-}
-
-function write(pen, text, x, y, style) {
-  const box = measure(pen, text, x, y, style);
-  pen.textAlign = "center";
-  pen.textBaseline = "middle";
-  pen.lineJoin = "round";
-  pen.lineWidth = 4;
-  pen.strokeStyle = style.ground;
-  pen.fillStyle = style.ink;
-  lines(text).forEach((row, at) => {
-    const middle = box[1] + 2 + LINE * (at + 0.5);
-    pen.globalAlpha = 0.85;
-    pen.strokeText(row, x, middle);
-    pen.globalAlpha = 1;
-    pen.fillText(row, x, middle);
-  });
-  return box;
 }

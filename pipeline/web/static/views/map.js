@@ -14,7 +14,7 @@ export async function mount(element, app) {
   element.classList.add("wide");
   const input = el("input", { type: "search", "data-main-field": true, "aria-label": "Draw a query in", placeholder: "Draw a query in", autocomplete: "off", value: app.parameters.get("q") ?? "" });
   const said = el("div", {});
-  const stage = el("div", { class: "map-place" });
+  const stage = el("div", { class: "map-view" });
   input.classList.add("grow");
   replace(element, el("h1", { class: "visually-hidden" }, "Map"), el("div", { class: "row map-tools" }, input), said, stage);
   if (!collection) replace(said, el("div", { class: "empty" }, el("h2", {}, "There is no collection yet")));
