@@ -112,7 +112,7 @@ select.addEventListener("change", () => {
   app.collection = select.value;
   const view = app.view === "document" ? "search" : app.view;
   const parameters = Object.fromEntries(app.parameters);
-  app.go(view, { ...(view === app.view ? parameters : {}), c: app.collection });
+  app.go(view, { ...(view === app.view ? parameters : {}), c: app.collection, in: "", like: "" });
 });
 addEventListener("hashchange", show);
 addEventListener("keydown", onKey);

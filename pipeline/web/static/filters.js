@@ -7,7 +7,8 @@ const MOST = { "": "any number", 1: "one", 2: "two", 3: "three", 5: "five" };
 
 export function filterPanel(app, changed) {
   const given = app.parameters;
-  const searched = new Set((given.get("in") ?? "").split(",").filter(Boolean));
+  const names = app.collections.filter((each) => !each.error).map((each) => each.collection);
+  const searched = new Set((given.get("in") ?? "").split(",").filter((name) => names.includes(name)));
   const where = el("input", { type: "text", id: "where", autocomplete: "off", spellcheck: false,
     placeholder: "path ~ 'docs/**' and date >= 2024-06", "aria-describedby": "where-help", value: given.get("where") ?? "", oninput: changed });
   const problem = el("div", { class: "pointed", role: "alert", hidden: true });
@@ -15,7 +16,6 @@ export function filterPanel(app, changed) {
   const shown = choice("shown", "Show", SHOWN, given.get("show") ?? "");
   const once = el("input", { type: "checkbox", id: "once", checked: given.get("once") === "true", onchange: changed });
   const variety = el("input", { type: "range", id: "variety", min: "0", max: "1", step: "0.1", value: given.get("vary") ?? "0", onchange: changed });
-  const names = app.collections.filter((each) => !each.error).map((each) => each.collection);
   const others = names.length < 2 ? null : el("fieldset", { class: "field" }, el("legend", { class: "label" }, "Search in"),
     el("div", { class: "row checks" }, ...names.map((name) => check(`in-${name}`, name, el("input", { type: "checkbox", id: `in-${name}`, value: name,
       checked: searched.size ? searched.has(name) : name === app.collection, onchange: choose })))));
