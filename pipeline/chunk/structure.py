@@ -45,15 +45,19 @@ def _units(document: Document, budget: Budget) -> Iterator[Unit]:
     led_by, led_from = 0, 0
     for block, path in with_paths(document):
         heading = block.kind == "heading"
-        breaks = CODE if block.kind in KEPT_IN_LINES else PROSE
-        start, _ = stripped(document.text, block.start, block.end)
+        start, end = stripped(document.text, block.start, block.end)
         first_room = budget.room(path, led_from if led_by else start)
         taken = led_by if 2 * led_by < first_room else 0
-        room_at = partial(_room_at, budget, path, start, first_room - taken)
-        for first, last in budget.parts(
-            block.start, block.end, room_at, breaks, evenly=block.kind not in KEPT_IN_LINES
-        ):
-            tokens = budget.tokens(first, last)
+        whole = budget.tokens(start, end)
+        if whole <= first_room - taken:
+            # As nearly all do: it is one part, and asking for the parts would count it again.
+            parts: Iterable[tuple[int, int]] = ((start, end),) if start < end else ()
+        else:
+            breaks = CODE if block.kind in KEPT_IN_LINES else PROSE
+            room_at = partial(_room_at, budget, path, start, first_room - taken)
+            parts = budget.parts(start, end, room_at, breaks, evenly=block.kind not in KEPT_IN_LINES)
+        for first, last in parts:
+            tokens = whole if (first, last) == (start, end) else budget.tokens(first, last)
             led_from = led_from if led_by else first
             led_by = led_by + tokens if heading else 0
             yield Unit(first, last, tokens, path, opens=heading, leads=heading)

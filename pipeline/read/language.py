@@ -11,6 +11,7 @@ knows the endings, and their neighbours, which would be taken for them; some scr
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from dataclasses import replace
 
@@ -131,6 +132,8 @@ TELLS_JAPANESE = 0.1
 UNSPACED = ("ja", "ko", "zh")
 
 _WORD = re.compile("(?:[^\\W\\d_]|[\u0900-\u0903\u093a-\u094f])+")  # vowel signs of Devanagari are no letters
+_ASCII_WORD = re.compile("[a-z]+")
+"""What `_WORD` finds in lower case without other letters, several times as fast."""
 _OF_SCRIPT = {code: re.compile(f"[{characters}]") for code, characters in SCRIPTS.items()}
 _WORDS = {
     code: frozenset(each for each in words.split() if len(each) > 1 or not each.isascii())
@@ -185,7 +188,10 @@ def _by_script(sample: str) -> str:
 
 
 def _by_words(sample: str) -> str:
-    words = Counter(word for word in _WORD.findall(sample.lower()) if len(word) > 1 or not word.isascii())
+    lower = sample.lower()
+    words = Counter((_ASCII_WORD if lower.isascii() else _WORD).findall(lower))
+    for letter in string.ascii_lowercase:
+        del words[letter]
     if words.total() < LEAST_WORDS:
         return ""
     shares = Counter[str]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from pipeline.types import Block, BlockKind
@@ -26,11 +27,11 @@ class Line(NamedTuple):
 
 def each_line(text: str) -> Iterator[Line]:
     """Lines as editors count them: ended by a line feed; a carriage return before it belongs to the end."""
-    start = 0
-    for whole in text.split("\n"):
-        content = whole.removesuffix("\r")
+    wholes = text.split("\n")
+    starts = accumulate((len(whole) + 1 for whole in wholes), initial=0)
+    contents = [whole.removesuffix("\r") for whole in wholes] if "\r" in text else wholes
+    for start, content in zip(starts, contents, strict=False):
         yield Line(start, start + len(content), content)
-        start += len(whole) + 1
 
 
 def split_lines(text: str) -> list[Line]:

@@ -6,6 +6,7 @@ Not docutils: it reports neither exact spans nor the lines of all nodes, and exe
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 
 from pipeline.read.formats import Parsed
@@ -13,6 +14,7 @@ from pipeline.read.lines import Line, split_lines
 from pipeline.read.metadata import standard
 from pipeline.types import Block, BlockKind
 
+ADORNMENTS = frozenset(string.punctuation)
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
 DIRECTIVE = re.compile(r"\.\. [\w:+.-]+::")
 COMMENT = re.compile(r"\.\.(?:\s+[^_\[|].*|\s*)$")
@@ -70,6 +72,11 @@ def _blocks(lines: list[Line]) -> Iterator[Block]:
 
 def _section(lines: list[Line], at: int) -> tuple[int, int, int, tuple[str, bool]] | None:
     """(first line, title line, last line, style) of a section title that starts at a line."""
+    # Most lines are none: they are let go of by their first characters.
+    if lines[at].content[:1] not in ADORNMENTS and (
+        at + 1 == len(lines) or lines[at + 1].content[:1] not in ADORNMENTS
+    ):
+        return None
     line = lines[at].content.rstrip()
     after = lines[at + 1].content.rstrip() if at + 1 < len(lines) else ""
     below = lines[at + 2].content.rstrip() if at + 2 < len(lines) else ""
