@@ -43,7 +43,7 @@ class PassingVectors:
 
 def _read_into(descriptor: int, values: NDArray[np.float32], position: int) -> None:
     """Fills `values` with what stands in a file from `position` on. Raises ValueError where it ends before."""
-    target = memoryview(values).cast("B")
+    target = values.data.cast("B")
     while target:
         count = os.preadv(descriptor, [target], position)
         if not count:
