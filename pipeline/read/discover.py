@@ -169,14 +169,15 @@ def _examine(
     except OSError as error:
         yield _unreadable(path, entry, error)
         return
+    document_format = format_of(path)
     if not stat.S_ISREG(status.st_mode):
         yield _skipped(path, "not a regular file", is_failure=asked)
-    elif format_of(path) is None and not asked:
+    elif document_format is None and not asked:
         kind = "archive" if is_archive(path) else "unsupported format"
         yield _skipped(path, f"{kind} {printable(path).suffix or printable(path).name}")
     elif not storable(path):
         yield _not_utf8(path)
-    elif status.st_size > (limit := limit_of(path) if max_bytes is None else max_bytes):
+    elif status.st_size > (limit := limit_of(path, document_format) if max_bytes is None else max_bytes):
         yield _skipped(path, f"larger than {limit // 2**20} MiB", is_failure=True)
     else:
         yield Found(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns)

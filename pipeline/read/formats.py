@@ -159,9 +159,10 @@ LANGUAGE_BY_NAME = {"DOCKERFILE": "dockerfile", "MAKEFILE": "make", "GNUMAKEFILE
 
 def format_of(path: Path) -> str | None:
     """The format of a file by its name, or None if no reader takes it."""
-    if language_of(path):
+    name, suffix = path.name.upper(), path.suffix.lower()
+    if name in LANGUAGE_BY_NAME or suffix in LANGUAGE_BY_SUFFIX:
         return "code"
-    return SUFFIXES.get(path.suffix.lower()) or NAMES.get(path.name.upper())
+    return SUFFIXES.get(suffix) or NAMES.get(name)
 
 
 def language_of(path: Path) -> str | None:
@@ -178,9 +179,9 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(ARCHIVES)
 
 
-def limit_of(path: Path) -> int:
-    """How many bytes a file may have to be read."""
-    return FORMATS[format_when_named(path)].max_bytes
+def limit_of(path: Path, kind: str | None) -> int:
+    """How many bytes a file may have to be read; `kind` is its `format_of`."""
+    return FORMATS[kind or format_when_named(path)].max_bytes
 
 
 def reader_of(name: str) -> Callable[[str], Parsed]:
