@@ -89,15 +89,15 @@ def main() -> None:
 def vocabulary_of(host: str) -> list[str]:
     from pipeline.config import Config
     from pipeline.connect import connect
-    from pipeline.embed.identity import vocabulary_of as ask
+    from pipeline.embed.identity import tokenizer_of
 
     connection = connect(Config(host=host))
     try:
-        found = ask(connection.client, "all-minilm")
+        found = tokenizer_of(connection.client, "all-minilm")
     finally:
         connection.close()
     assert found is not None
-    return found
+    return list(found.tokens)
 
 
 def read(paths: list[Path], megabytes: float) -> list:

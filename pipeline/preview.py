@@ -103,7 +103,7 @@ class Previewer:
         self._embedder = embedder
         self._snapshot = snapshot
         self._strict = strict
-        self._counter: TokenCounter = token_counter(embedder.vocabulary())
+        self._counter: TokenCounter = token_counter(embedder.tokenizer())
         if snapshot is not None:
             snapshot.require_identity(identity)
             settings = stored_settings(snapshot.manifest.chunker, collection=snapshot.name, choice=choice)

@@ -7,17 +7,26 @@ from pipeline.chunk.headings import embedded_text
 from pipeline.chunk.settings import ChunkSettings
 from pipeline.chunk.spans import Span
 from pipeline.chunk.strategies import Strategy, is_built_in, register_strategy, strategy_names
-from pipeline.chunk.tokens import EstimateCounter, TokenCounter, WordPieceCounter, token_counter
+from pipeline.chunk.tokens import (
+    BytePairCounter,
+    EstimateCounter,
+    TokenCounter,
+    Tokenizer,
+    WordPieceCounter,
+    token_counter,
+)
 
 __all__ = [
     "DEFAULT_CHUNK_TOKENS",
     "Budget",
+    "BytePairCounter",
     "ChunkSettings",
     "ChunkerChoice",
     "EstimateCounter",
     "Span",
     "Strategy",
     "TokenCounter",
+    "Tokenizer",
     "WordPieceCounter",
     "chunk_document",
     "embedded_text",

@@ -1,6 +1,6 @@
 """Counting tokens as the embedding model does, so that no chunk is cut by the server.
 
-In: a vocabulary (from `/api/show` with `verbose`), texts. Out: the pieces that make up a text and how many tokens each
+In: a tokenizer (from `/api/show` with `verbose`), texts. Out: the pieces that make up a text and how many tokens each
 takes. The text is looked at once; spans are then costed by prefix sums.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Protocol
 
+from pipeline.chunk.byte_pairs import SPLITS, WHOLE_WORDS, BytePairs, word_splitter
 from pipeline.chunk.words import Words, code_points
 
 WORD_START = "\u2581"
@@ -38,6 +40,21 @@ SHORT = 1000
 """Characters up to which a text, such as a heading, is counted before NumPy has well begun."""
 BY_CHARACTER = Words(re.compile(f"[{CJK}{PUNCTUATION}]"), LONGEST_PIECE)
 IS_CJK = re.compile(f"[{CJK}]")
+
+
+WORD_PIECE, BYTE_PAIRS = "bert", "gpt2"
+"""Kinds of tokenizers, as `tokenizer.ggml.model` names them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokenizer:
+    """What a server hands out of a model's tokenizer: its kind, its tokens, and for byte pairs the merges and the name
+    of the rules by which texts are split into words."""
+
+    kind: str
+    tokens: Sequence[str]
+    merges: Sequence[str] = ()
+    split: str = ""
 
 
 class TokenCounter(Protocol):
@@ -69,14 +86,14 @@ class _Remembered(dict[str, int]):
 
 
 class TiledCounter:
-    """Counts by pieces that `pattern` tiles a text with, each counted once by `count_piece`."""
+    """Counts by pieces that `split` tiles a text with, each counted once by `count_piece`."""
 
-    def __init__(self, pattern: re.Pattern[str], count_piece: Callable[[str], int]) -> None:
-        self._pattern = pattern
+    def __init__(self, split: Callable[[str], list[str]], count_piece: Callable[[str], int]) -> None:
+        self._split = split
         self._remembered = _Remembered(count_piece)
 
     def pieces(self, text: str) -> tuple[list[int], list[int]]:
-        found = self._pattern.findall(text)
+        found = self._split(text)
         offsets = list(accumulate(map(len, found), initial=0))
         offsets.pop()
         tokens = list(map(self._remembered.__getitem__, found))
@@ -101,7 +118,7 @@ class WordPieceCounter(TiledCounter):
     exact = True
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        super().__init__(TILES, self._count_piece)
+        super().__init__(TILES.findall, self._count_piece)
         if any(token.startswith(WORD_START) for token in vocabulary):
             self._starts = {token[1:] for token in vocabulary if token.startswith(WORD_START)}
             self._rests = {token for token in vocabulary if not token.startswith(WORD_START)}
@@ -139,6 +156,20 @@ class WordPieceCounter(TiledCounter):
         return tokens
 
 
+class BytePairCounter(TiledCounter):
+    """Byte-pair encoding. Raises KeyError for rules of splitting that are not known."""
+
+    exact = True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pairs = BytePairs(tokenizer.merges, tokenizer.tokens if tokenizer.split in WHOLE_WORDS else ())
+        super().__init__(word_splitter(tokenizer.split, LONGEST_PIECE), pairs.count)
+
+    def _correct(self, found: list[str], tokens: list[int]) -> None:
+        for number, piece in enumerate(found):
+            tokens[number] += len(piece) == LONGEST_PIECE
+
+
 class EstimateCounter:
     """For tokenizers that are not known: one token for every three bytes of a word, one for any other character.
 
@@ -172,9 +203,13 @@ class EstimateCounter:
         return singles + sum([(length + 2) // 3 for length in lengths])
 
 
-def token_counter(vocabulary: Sequence[str] | None) -> TokenCounter:
-    """The exact counter for a WordPiece vocabulary, the estimate without one."""
-    return WordPieceCounter(vocabulary) if vocabulary else EstimateCounter()
+def token_counter(tokenizer: Tokenizer | None) -> TokenCounter:
+    """The exact counter for a tokenizer whose rules are known, else the estimate."""
+    if tokenizer is not None and tokenizer.kind == WORD_PIECE and tokenizer.tokens:
+        return WordPieceCounter(tokenizer.tokens)
+    if tokenizer is not None and tokenizer.kind == BYTE_PAIRS and tokenizer.merges and tokenizer.split in SPLITS:
+        return BytePairCounter(tokenizer)
+    return EstimateCounter()
 
 
 def _words(piece: str) -> list[str]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from pipeline.chunk import Tokenizer
 from pipeline.embed.checks import checked_matrix
-from pipeline.embed.identity import ModelIdentity, learn_identity, vocabulary_of
+from pipeline.embed.identity import ModelIdentity, learn_identity, tokenizer_of
 from pipeline.embed.ordered import ordered_map
 from pipeline.errors import (
     BadReply,
@@ -104,9 +105,9 @@ class Embedder:
                 self._identity = replace(learn_identity(self._client(), self.model), **self.prefixes)
             return self._identity
 
-    def vocabulary(self) -> list[str] | None:
-        """The model's WordPiece vocabulary from `/api/show`, or None for a tokenizer of another kind."""
-        return vocabulary_of(self._client(), self.model)
+    def tokenizer(self) -> Tokenizer | None:
+        """The model's tokenizer from `/api/show`, if the server hands it out."""
+        return tokenizer_of(self._client(), self.model)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The embedding of a question: float32, shape (dimension,), unit norm.

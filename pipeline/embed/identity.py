@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from pipeline.chunk import Tokenizer
 from pipeline.embed.known import known_model, split_tag
 from pipeline.errors import BadReply, DimensionMismatch, ModelNotFound, NotSupported, StatusError
 
@@ -85,15 +86,26 @@ def _require_embeddings(client: Client, model: str) -> None:
         ) from error
 
 
-def vocabulary_of(client: Client, model: str) -> list[str] | None:
-    """The WordPiece vocabulary that `/api/show` with `verbose` hands out; None for other kinds of tokenizer."""
+def tokenizer_of(client: Client, model: str) -> Tokenizer | None:
+    """The tokenizer that `/api/show` with `verbose` hands out; None where its tokens are missing."""
     info = client.show(model, verbose=True).model_info
-    if info.get("tokenizer.ggml.model") != "bert":
+    kind, tokens = info.get("tokenizer.ggml.model"), _texts(info.get("tokenizer.ggml.tokens"))
+    if not isinstance(kind, str) or not tokens:
         return None
-    tokens = info.get("tokenizer.ggml.tokens")
-    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in cast("list[object]", tokens)):
-        return None
-    return cast("list[str]", tokens)
+    split = info.get("tokenizer.ggml.pre")
+    return Tokenizer(
+        kind=kind,
+        tokens=tokens,
+        merges=_texts(info.get("tokenizer.ggml.merges")),
+        split=split if isinstance(split, str) else "",
+    )
+
+
+def _texts(found: object) -> list[str]:
+    """A list of texts; empty for anything else."""
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in cast("list[object]", found)):
+        return []
+    return cast("list[str]", found)
 
 
 def _digest(client: Client, model: str) -> str:

@@ -12,11 +12,10 @@ import logging
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import BinaryIO, cast
 
-from pipeline.chunk import ChunkSettings, is_built_in
+from pipeline.chunk import ChunkSettings, Tokenizer, is_built_in
 from pipeline.cores import available_cores
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
 from pipeline.read import Found
@@ -82,7 +81,7 @@ class Cutting:
         for worker in self._workers:
             _ended(worker)
 
-    def share(self, settings: ChunkSettings, vocabulary: Sequence[str] | None) -> None:
+    def share(self, settings: ChunkSettings, tokenizer: Tokenizer | None) -> None:
         """Lets other processes help from now on, where there are cores for them and so much has been cut already.
 
         A strategy of the user's own is known to this process alone.
@@ -94,7 +93,7 @@ class Cutting:
             return
         for _ in range(min(MOST_WORKERS, available_cores())):
             try:
-                self._workers.append(_start(settings, vocabulary))
+                self._workers.append(_start(settings, tokenizer))
             except OSError as error:
                 logger.info("no process to help with reading: %s", error)
                 self._alone = True
@@ -153,11 +152,12 @@ class Cutting:
         return Unread(message=f"cannot be read: the process that read it ended with {status}", out_of_reach=True)
 
 
-def _start(settings: ChunkSettings, vocabulary: Sequence[str] | None) -> _Worker:
+def _start(settings: ChunkSettings, tokenizer: Tokenizer | None) -> _Worker:
     """Raises OSError."""
     process = start_process("pipeline.ingest.worker")
     with contextlib.suppress(BrokenPipeError):
-        write_frame(_stream(process.stdin), {"settings": asdict(settings), "vocabulary": vocabulary})
+        first = {"settings": asdict(settings), "tokenizer": asdict(tokenizer) if tokenizer else None}
+        write_frame(_stream(process.stdin), first)
     return _Worker(process=process)
 
 

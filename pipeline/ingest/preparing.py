@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from pipeline.chunk import ChunkerChoice, ChunkSettings, TokenCounter, stored_settings, token_counter
+from pipeline.chunk import ChunkerChoice, ChunkSettings, TokenCounter, Tokenizer, stored_settings, token_counter
 from pipeline.embed import SPECIAL_TOKENS, Embedder
 from pipeline.store import CollectionWriter, Snapshot
 
 
 class Preparation:
-    """Called, it gives settings and counter. `vocabulary` is the model's, once it has been called.
+    """Called, it gives settings and counter. `tokenizer` is the model's, once it has been called.
 
     Args:
         begin: is told the dimension of the vectors, before any document can be stored.
@@ -26,7 +26,7 @@ class Preparation:
     def __init__(
         self, writer: CollectionWriter, embedder: Embedder, choice: ChunkerChoice, begin: Callable[[int], None]
     ) -> None:
-        self.vocabulary: list[str] | None = None
+        self.tokenizer: Tokenizer | None = None
         self.settings: ChunkSettings | None = None
         self._writer = writer
         self._embedder = embedder
@@ -42,8 +42,8 @@ class Preparation:
         if self.settings is not None and self._counter is not None:
             return self.settings, self._counter
         identity = self._embedder.identity
-        self.vocabulary = self._embedder.vocabulary()
-        counter = token_counter(self.vocabulary)
+        self.tokenizer = self._embedder.tokenizer()
+        counter = token_counter(self.tokenizer)
         reserved = counter.count(identity.document_prefix) if identity.document_prefix else 0
         snapshot = self._writer.snapshot
         if snapshot is None:

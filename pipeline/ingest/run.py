@@ -179,7 +179,7 @@ class _Run:
         task, result = self.cutting.take()
         self.progress.file_done()
         if self.prepared.settings is not None:
-            self.cutting.share(self.prepared.settings, self.prepared.vocabulary)
+            self.cutting.share(self.prepared.settings, self.prepared.tokenizer)
         if isinstance(result, Unread):
             self._give_up(task, result)
         elif work := self._work(task, result):

@@ -1,6 +1,6 @@
 """A cutting process: reads and cuts the files that a run names, until the run closes its end.
 
-In, on stdin: the settings and the vocabulary, then a path and a known hash a frame. Out, on stdout: a result a frame,
+In, on stdin: the settings and the tokenizer, then a path and a known hash a frame. Out, on stdout: a result a frame,
 in the same order; `null` for a file that the run has to look at itself, as it fails in a way that only it can report.
 """
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.chunk import ChunkSettings, token_counter
+from pipeline.chunk import ChunkSettings, Tokenizer, token_counter
 from pipeline.ingest.cut import cut_file, to_json
 from pipeline.read.frames import read_frame, write_frame
 
@@ -33,7 +33,8 @@ def serve(tasks: BinaryIO, results: BinaryIO) -> None:
     if frame is None:
         return
     first, _ = frame
-    settings, counter = ChunkSettings(**first["settings"]), token_counter(first["vocabulary"])
+    tokenizer = Tokenizer(**first["tokenizer"]) if first["tokenizer"] else None
+    settings, counter = ChunkSettings(**first["settings"]), token_counter(tokenizer)
     while (frame := read_frame(tasks)) is not None:
         path, known_hash = frame[0]
         try:

@@ -12,7 +12,7 @@ from pipeline.api import Client
 from pipeline.chunk import ChunkSettings, WordPieceCounter, chunk_document
 from pipeline.config import Config
 from pipeline.connect import connect
-from pipeline.embed.identity import vocabulary_of
+from pipeline.embed.identity import tokenizer_of
 from pipeline.errors import ReadError
 from pipeline.read import Found, discover, read_document
 from pipeline.types import Chunk, Document
@@ -29,11 +29,11 @@ def vocabulary(models_folder: Path) -> list[str]:
     connection = connect(Config(home=models_folder, host="embedded", models=models_folder))
     try:
         client: Client = connection.client
-        found = vocabulary_of(client, EMBEDDING_MODEL)
+        found = tokenizer_of(client, EMBEDDING_MODEL)
     finally:
         connection.close()
     assert found is not None
-    return found
+    return list(found.tokens)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """Token counts: WordPiece worked by hand, and an estimate that errs on the safe side."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.chunk import EstimateCounter, TokenCounter, WordPieceCounter, token_counter
+from pipeline.chunk import EstimateCounter, TokenCounter, Tokenizer, WordPieceCounter, token_counter
 from pipeline.chunk.tokens import LONGEST_PIECE, WORDS
 
 VOCABULARY = [
@@ -81,9 +83,14 @@ def test_estimate_errs_on_the_safe_side(counter: WordPieceCounter) -> None:
 
 
 def test_counter_is_chosen_by_what_the_server_hands_out() -> None:
-    """A vocabulary gives exact counts, none gives the estimate."""
-    exact: TokenCounter = token_counter(VOCABULARY)
+    """A tokenizer of a kind that is known gives exact counts, another or none the estimate."""
+    exact: TokenCounter = token_counter(Tokenizer(kind="bert", tokens=VOCABULARY))
     assert exact.exact
+    pairs = Tokenizer(kind="gpt2", tokens=["a", "b", "ab"], merges=["a b"], split="gpt-2")
+    assert token_counter(pairs).count("abab") == 2
+    assert token_counter(pairs).exact
+    assert not token_counter(replace(pairs, split="of-tomorrow")).exact
+    assert not token_counter(replace(pairs, kind="t5")).exact
     assert not token_counter(None).exact
 
 
