@@ -39,6 +39,8 @@ INSTRUCTIONS = """You summarise numbered sources and say nothing else.
 SUMMARISE = "Summarise these sources."
 JOIN = "These sentences summarise the parts of one text. Join them into one summary, and keep the numbers in brackets."
 
+NOTHING = "There is no passage to summarise."
+
 OnPart = Callable[[int, int], None]
 """Called with the parts that are done, and those that are known of by then."""
 
@@ -60,7 +62,7 @@ def summarise(
     Raises ApiError if the model fails before the first part is done.
     """
     if not hits:
-        return unanswered("", model=model, notices=("there is no passage to summarise",))
+        return replace(unanswered("", model=model), text=NOTHING)
     readable, addressed = without_instructions(hits)
     numbered = [Passage(number=number, hit=hit) for number, hit in enumerate(readable, start=1)]
     work = _Work(client, model, numbered, embedder, on_part)

@@ -99,7 +99,7 @@ def test_part_that_the_server_finds_too_long_is_halved(script: Script) -> None:
 def test_nothing_to_summarise(script: Script) -> None:
     """No request is made."""
     answer, _ = summary(script, [])
-    assert (answer.answered, answer.notices) == (False, ("there is no passage to summarise",))
+    assert (answer.answered, answer.text) == (False, "There is no passage to summarise.")
     assert script.asked == []
 
 
