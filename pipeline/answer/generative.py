@@ -18,7 +18,7 @@ from pipeline.answer.evidence import ANSWERABLE_FROM, evidence_of
 from pipeline.answer.extractive import answer_extractively
 from pipeline.answer.grounding import ungrounded_terms
 from pipeline.answer.instructions import without_instructions
-from pipeline.answer.prompt import JUDGE_ANSWERABLE, judge_statement
+from pipeline.answer.prompt import JUDGE_ANSWERABLE, Prompt, judge_statement
 from pipeline.answer.reading import Reading
 from pipeline.answer.refusal import is_refusal, unanswered
 from pipeline.errors import ApiError, EmbeddingError
@@ -56,6 +56,7 @@ def answer_with_model(
     embedder: Embedder | None = None,
     judge: bool = False,
     think: bool = False,
+    prompt: Prompt | None = None,
 ) -> Answer:
     """Asks `model` to answer from `hits`; `on_text` is called with each piece as it arrives.
 
@@ -64,7 +65,8 @@ def answer_with_model(
 
     With `embedder`, the collection's own, no model is asked either where the passages lie too far from the question;
     sentences are compared with the passages by meaning too; and quotes take the place of an answer that no passage
-    supports. `judge` has the model itself judge each sentence, `think` lets a model reason first that can.
+    supports. `judge` has the model itself judge each sentence, `think` lets a model reason first that can;
+    `prompt` is how it is asked, by default by rules alone.
 
     An answer that breaks off, or that the model began to repeat, is kept: `stopped` and a notice say so.
 
@@ -73,11 +75,11 @@ def answer_with_model(
     """
     if not hits:
         return unanswered(question, model=model, notices=("there is no passage to answer from",))
-    begun = begin(client, model, question, hits, embedder=embedder, think=think)
+    begun = begin(client, model, question, hits, embedder=embedder, think=think, prompt=prompt)
     if isinstance(begun, Answer):
         return begun
     reading, withheld = begun
-    reply = reading.ask(on_text=on_text)
+    reply = reading.answer(on_text=on_text)
     answer = unchecked(reading, reply, hits, withheld)
     if not reply.text.strip():
         return _instead(answer, reading, "", f"{model} wrote no answer", embedder)
@@ -100,11 +102,18 @@ def answer_with_model(
 
 
 def begin(
-    client: Client, model: str, question: str, hits: Sequence[Hit], *, embedder: Embedder | None, think: bool
+    client: Client,
+    model: str,
+    question: str,
+    hits: Sequence[Hit],
+    *,
+    embedder: Embedder | None,
+    think: bool,
+    prompt: Prompt | None,
 ) -> Answer | tuple[Reading, list[str]]:
     """What the model is to read, with notices of what is withheld from it; or the refusal of a question in advance."""
     readable, addressed = without_instructions(hits)
-    reading = Reading(client, model, question, readable, think=think)
+    reading = Reading(client, model, question, readable, think=think, prompt=prompt)
     withheld = [
         f"{hit.path}:{hit.start_line} speaks to a language model; that part of passage {hit.rank} was withheld from it"
         for hit in addressed

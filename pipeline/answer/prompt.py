@@ -6,10 +6,18 @@ read reads them once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 from pipeline.answer.fence import fenced, key_for
 from pipeline.types import Passage
+
+Prompt = Literal["plain", "quote", "few-shot", "grammar"]
+"""How an answer is asked for: by rules alone; as words of a source; with examples; as JSON that a grammar forces."""
+
+PROMPTS: tuple[Prompt, ...] = get_args(Prompt)
+
+USUAL_PROMPT: Prompt = "plain"
 
 REFUSAL = "I don't know"
 
@@ -19,6 +27,21 @@ INSTRUCTIONS = f"""You answer questions from numbered sources and from nothing e
 - After each sentence, put the number of the source it comes from in square brackets, like this [1].
 - If the sources do not contain the answer, reply only: {REFUSAL}."""
 
+TAILS: Mapping[Prompt, str] = {
+    "plain": "",
+    "quote": "Reply with the sentence of the sources that answers the question, word by word, and the number of its "
+    f"source in square brackets. If there is none, reply only: {REFUSAL}.",
+    "few-shot": f"""Reply as in these examples, which are about other sources.
+
+Question: Who founded the library?
+Answer: {REFUSAL}.
+
+Question: When are returned books sorted, and by whom?
+Answer: They are sorted at noon, by whoever is at the desk [2].""",
+    "grammar": 'Reply with JSON: {"sentences": [{"text": a sentence of the answer, "source": the number of its '
+    f'source}}]}}, or, if the sources do not contain the answer, {{"refusal": "{REFUSAL}"}}.',
+}
+"""What follows the question. The text before it is the same for all of them, and so read once."""
 
 JUDGE_ANSWERABLE = "Do the sources contain the answer to this question? Reply with one word: yes or no."
 

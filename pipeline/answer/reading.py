@@ -19,7 +19,8 @@ from pipeline.answer.passages import (
     passage_budget,
     select_passages,
 )
-from pipeline.answer.prompt import messages_for
+from pipeline.answer.prompt import TAILS, USUAL_PROMPT, Prompt, messages_for
+from pipeline.answer.sentence_json import schema_for, text_of
 from pipeline.errors import ApiError, InputTooLong, ModelNotFound, PullFailed
 from pipeline.query.judges import TOP_TOKENS, probability_of_yes
 from pipeline.types import Hit, Passage
@@ -41,29 +42,61 @@ class Reading:
     """A question and the passages for it, as one chat model reads them.
 
     The estimate of tokens decides first; where the server counts more, the context grows, then passages go. `limit` is
-    the most context that the model can have; `full` says that this is what kept more passages out.
+    the most context that the model can have; `full` says that this is what kept more passages out; `sampling` is what
+    all requests share.
     """
 
-    def __init__(self, client: Client, model: str, question: str, hits: Sequence[Hit], *, think: bool = False) -> None:
+    def __init__(
+        self,
+        client: Client,
+        model: str,
+        question: str,
+        hits: Sequence[Hit],
+        *,
+        think: bool = False,
+        prompt: Prompt | None = None,
+    ) -> None:
         self._client = client
         self.model = model
         self.question = question
         self.hits = hits
         about = client.show(model)
+        self.prompt: Prompt = prompt or USUAL_PROMPT
+        tail = TAILS[self.prompt]
         self.limit = context_limit(about.model_info)
         answer_tokens = min(ANSWER_TOKENS, self.limit // 4)
         beside = answer_tokens + TEMPLATE_TOKENS
-        room = self.limit - beside - _estimated(messages_for(question, []))
+        room = self.limit - beside - _estimated(messages_for(question, [], tail=tail))
         budget = passage_budget(len(hits), room=room)
         self.full = budget == room
         chosen = select_passages(hits, budget=budget)
         self.passages: tuple[Passage, ...] = chosen.passages
         self.read = len(hits) - len(chosen.left_out)
-        self._sampling = Sampling(
-            context=context_for(_estimated(self._messages("")) + beside, limit=self.limit),
+        self.sampling = Sampling(
+            context=context_for(_estimated(self._messages(tail)) + beside, limit=self.limit),
             answer_tokens=answer_tokens,
             think=think if THINKING in about.capabilities else None,
         )
+
+    def answer(self, *, on_text: Callable[[str], None] | None = None) -> Reply:
+        """The model's answer to the question in the form that the prompt asks for, as text with marks.
+
+        Of an answer that comes as JSON `on_text` gets each sentence when it is whole. Raises as `ask`.
+        """
+        if self.prompt != "grammar":
+            return self.ask(tail=TAILS[self.prompt], on_text=on_text)
+        written, shown = "", ""
+
+        def heard(piece: str) -> None:
+            nonlocal written, shown
+            written += piece
+            text = text_of(written)
+            if on_text is not None and len(text) > len(shown):
+                on_text(text[len(shown) :])
+                shown = text
+
+        reply = self.ask(tail=TAILS[self.prompt], format=schema_for(self.passages), on_text=heard)
+        return replace(reply, text=text_of(reply.text))
 
     def ask(
         self,
@@ -125,15 +158,15 @@ class Reading:
         """The result of a request that fits; on the way the context may grow, and the last passages go."""
         while True:
             try:
-                return request(self._sampling)
+                return request(self.sampling)
             except InputTooLong as error:
                 if error.status != 400 or not self._smaller():
                     raise
 
     def _smaller(self) -> bool:
-        sampling = self._sampling
+        sampling = self.sampling
         if sampling.context < self.limit:
-            self._sampling = replace(sampling, context=min(2 * sampling.context, self.limit))
+            self.sampling = replace(sampling, context=min(2 * sampling.context, self.limit))
         elif len(self.passages) > 1:
             self.full = True
             self.passages = self.passages[:-1]

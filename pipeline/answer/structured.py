@@ -61,7 +61,7 @@ def answer_structured(
     check_schema(schema)
     if not hits:
         return unanswered(question, model=model, notices=("there is no passage to answer from",))
-    begun = begin(client, model, question, hits, embedder=embedder, think=think)
+    begun = begin(client, model, question, hits, embedder=embedder, think=think, prompt="plain")
     if isinstance(begun, Answer):
         return begun
     reading, withheld = begun
