@@ -115,7 +115,7 @@ def test_filters_of_the_page(open_page: Any, site: Site, config: Config) -> None
     with Collection("harbour", config) as collection:
         collection.index(site.root / "texts/tides.txt")
     try:
-        page = open_page()
+        page = open_page("#/search?c=notes")
         assert searched(page, "signing keys").count() > 2
         assert page.locator(".badge").count() == 0
         page.get_by_role("button", name="Filter").click()
