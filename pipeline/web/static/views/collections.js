@@ -73,7 +73,7 @@ export async function mount(element, app) {
           el("span", {}, size(all.bytes)), el("span", {}, counted(all.segments.length, "segment")),
           el("span", {}, counted(all.segments.reduce((sum, each) => sum + each.deleted, 0), "dead passage")),
           el("span", {}, vectorsOf(all.segments)), el("span", {}, wordsOf(all.segments)),
-          el("span", {}, Object.entries(all.chunker).filter(([, value]) => value !== null && value !== "").map(([setting, value]) => `${setting} ${value}`).join(", ")),
+          el("span", {}, cutBy(all.chunker)),
           el("span", { class: "mono" }, `digest ${all.digest.slice(0, 12)}`),
           el("span", {}, `made ${when(all.created)}`), el("span", { class: "mono" }, all.folder)),
         el("ul", { class: "files", tabindex: "0", "aria-label": `Documents of ${name}` }, ...all.files.slice(0, 1000).map((file) =>
@@ -96,6 +96,10 @@ function vectorsOf(segments) {
   if (!indexed.length) return "every vector is compared";
   const recall = Math.min(...indexed.map((each) => each.index.recall));
   return `vector index of ${counted(indexed.reduce((sum, each) => sum + each.rows, 0), "passage")}, recall ${recall.toFixed(3)}`;
+}
+
+function cutBy({ strategy, max_tokens: most, overlap_tokens: overlap }) {
+  return [`cut by ${strategy ?? "structure"}`, most ? `${most} tokens at the most` : "", overlap ? `${overlap} shared` : ""].filter(Boolean).join(", ");
 }
 
 function wordsOf(segments) {
