@@ -172,7 +172,7 @@ def segment_in_place(layout: Layout, segment_id: str) -> Generator[Path]:
 
 
 def hash_table(content_hashes: Iterable[bytes]) -> pa.Table:
-    """Rows by content hash, ascending; `content_hashes` gives those of the rows in order."""
+    """Rows by content hash, ascending; `content_hashes` gives those of the rows in order, one or several at a time."""
     import numpy as np  # noqa: PLC0415 - heavy
     import pyarrow as pa  # noqa: PLC0415 - heavy
 

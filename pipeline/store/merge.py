@@ -144,13 +144,16 @@ def _live_documents(segments: Sequence[Segment]) -> Iterator[pa.RecordBatch]:
 
 
 def _live_hashes(segments: Sequence[Segment]) -> Iterator[bytes]:
+    """The content hashes of the live rows in order, those of a batch at a time."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
     for segment in segments:
         row = 0
         for batch in segment.passage_batches("content_hash"):
-            for content_hash in batch.column("content_hash").to_pylist():
-                if segment.live_mask[row]:
-                    yield content_hash
-                row += 1
+            column = batch.column("content_hash")
+            hashes = np.frombuffer(column.buffers()[1], "V16")[column.offset : column.offset + len(column)]
+            yield hashes[segment.live_mask[row : row + len(hashes)]].tobytes()
+            row += len(hashes)
 
 
 def _write_gathered(
