@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PART_POSTINGS = 2**20
+PART_POSTINGS = 2**19
 """Postings after which a part ends: what is held in memory while one is made goes with it."""
 
 
@@ -56,13 +56,13 @@ def _joined(pieces: list[_Piece], first_row: int) -> Part:
     place = np.empty(len(names), np.uint64)
     place[order] = np.arange(len(names), dtype=np.uint64)
     places = place[spelled.indices.to_numpy()]
-    counted: list[NDArray[np.uint64]] = []
-    begin = row = 0
+    keys = np.empty(sum(len(piece.part.rows) for piece in pieces), np.uint64)
+    begin = row = filled = 0
     for piece in pieces:
-        counted.append(_keys(piece, places[begin : begin + len(piece.part.terms)], row))
-        begin, row = begin + len(piece.part.terms), row + int(piece.live.sum())
-    keys = np.concatenate(counted)
-    counted.clear()
+        found = _keys(piece, places[begin : begin + len(piece.part.terms)], row)
+        keys[filled : filled + len(found)] = found
+        begin, row, filled = begin + len(piece.part.terms), row + int(piece.live.sum()), filled + len(found)
+    keys = keys[:filled]
     keys.sort()
     terms = (keys >> np.uint64(24)).astype(np.uint32)
     # A term that only dead rows have is there no more.
