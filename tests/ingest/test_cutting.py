@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
 def helped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes help from the first file on, whatever this machine has."""
     monkeypatch.setattr(cutting, "WORTH_SHARING", 0)
-    monkeypatch.setattr(cutting, "_cores", lambda: 2)
+    monkeypatch.setattr(cutting, "available_cores", lambda: 2)
 
 
 @pytest.mark.usefixtures("helped")
