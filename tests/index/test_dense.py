@@ -177,7 +177,8 @@ def test_a_large_k_finds_as_many(indexed: Indexed) -> None:
 @pytest.mark.parametrize("cores", [1, 3])
 def test_searching_twice_gives_the_same(indexed: Indexed, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
     """One by one or together, with an index too, shared out among cores or not, with a filter or without."""
-    monkeypatch.setattr("pipeline.index.dense.available_cores", lambda: cores)
+    monkeypatch.setattr("pipeline.index.dense.WORTH_THREADS", 0)
+    monkeypatch.setattr("pipeline.index.threads.available_cores", lambda: cores)
     snapshot, segments, files = indexed
     queries = clustered_rows(26, INDEXED_DIMENSION, seed=80)
     masks = [np.random.default_rng(8).random(len(matrix)) < 0.3 for matrix in segments]
