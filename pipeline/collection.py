@@ -27,22 +27,29 @@ from pipeline.errors import CollectionNotFound, ModelNotFound, PullFailed
 from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
 from pipeline.ingest import IndexProgress, IndexReport, index_paths
 from pipeline.query import (
+    PLAN_SECONDS,
     RERANK_SECONDS,
     Found,
     Judge,
     Mode,
+    Plan,
+    PlanKind,
+    Planner,
     Searcher,
     SearchOptions,
     Source,
     chat_judge,
+    chat_planner,
     cross_encoder_judge,
     passages_where,
+    rule_planner,
 )
 from pipeline.store import Layout, Snapshot, require_collection
 
 AUTO = "auto"
 
 if TYPE_CHECKING:
+    from pipeline.answer import Prompt
     from pipeline.answer.summary import OnPart
     from pipeline.api import Client
     from pipeline.types import Answer, Hit
@@ -161,6 +168,8 @@ class Collection:
         collapse: bool = False,
         merge: bool = False,
         parent: str | None = None,
+        plan: PlanKind | None = None,
+        plan_seconds: float = PLAN_SECONDS,
         rerank: str | None = None,
         rerank_seconds: float = RERANK_SECONDS,
         explain: bool = False,
@@ -178,15 +187,19 @@ class Collection:
             collapse=collapse,
             merge=merge,
             parent=parent,
+            plan=plan,
+            plan_seconds=plan_seconds,
             rerank=rerank,
             rerank_seconds=rerank_seconds,
             explain=explain,
         )
         return self.find(query, options, like=like).hits
 
-    def find(self, query: str, options: SearchOptions, *, like: str | None = None) -> Found:
-        """As `search`, with notices."""
-        return find_in([self], query, options, like=like)
+    def find(
+        self, query: str, options: SearchOptions, *, like: str | None = None, planner: Planner | None = None
+    ) -> Found:
+        """As `search`, with notices; `planner` takes the place of the one that `options.plan` asks for."""
+        return find_in([self], query, options, like=like, planner=planner)
 
     def ask(
         self,
@@ -195,7 +208,9 @@ class Collection:
         k: int = USUAL_PASSAGES,
         mode: Mode = "hybrid",
         where: str | None = None,
+        plan: PlanKind | None = None,
         rerank: str | None = None,
+        prompt: Prompt | None = None,
         judge: bool = False,
         think: bool = False,
         schema: Mapping[str, Any] | None = None,
@@ -204,24 +219,32 @@ class Collection:
         """An answer from the `k` best passages, with citations that resolve; found as `search` finds them.
 
         Where no chat model is named and none can be had, the answer is quoted from the passages, and its `notices`
-        say so. `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`. With `schema` the
-        answer is JSON after that schema, see `pipeline.answer.answer_structured`; only a chat model can write that.
+        say so. `prompt`, `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`. With `schema`
+        the answer is JSON after that schema, see `pipeline.answer.answer_structured`; only a chat model can write that.
         """
-        found = self.find(question, SearchOptions(k=k, mode=mode, where=where, rerank=rerank))
+        found = self.find(question, SearchOptions(k=k, mode=mode, where=where, plan=plan, rerank=rerank))
         client = self._client()
         model = choose_chat_model(client, self.config.chat_model)
         if schema is not None:
             answer = answer_structured(client, model, question, found.hits, schema, embedder=self.embedder, think=think)
-            return replace(answer, notices=(*found.notices, *answer.notices))
+            return replace(answer, notices=(*found.told, *answer.notices))
         try:
             answer = answer_with_model(
-                client, model, question, found.hits, on_text=on_text, embedder=self.embedder, judge=judge, think=think
+                client,
+                model,
+                question,
+                found.hits,
+                on_text=on_text,
+                embedder=self.embedder,
+                prompt=prompt,
+                judge=judge,
+                think=think,
             )
         except (ModelNotFound, PullFailed):
             if self.config.chat_model is not None:
                 raise
             answer = answer_extractively(self.embedder, question, found.hits)
-        return replace(answer, notices=(*found.notices, *answer.notices))
+        return replace(answer, notices=(*found.told, *answer.notices))
 
     def summarise(self, *, where: str | None = None, on_part: OnPart | None = None) -> Answer:
         """A summary of all passages of the documents that meet a condition; see `pipeline.answer.summarise`."""
@@ -255,6 +278,17 @@ class Collection:
         if name != AUTO:
             return chat_judge(self._client, name)
         return chat_judge(self._client, choose_chat_model(self._client(), self.config.chat_model))
+
+    def planner(self, kind: PlanKind, *, model: str | None = None) -> Planner:
+        """What makes plans of a kind: a rule, or the chat model `model`, by default the one that would answer."""
+        if kind == "split":
+            return rule_planner
+
+        def plan(question: str) -> Plan:
+            client = self._client()
+            return chat_planner(client, choose_chat_model(client, model or self.config.chat_model), kind)(question)
+
+        return plan
 
     def export(
         self, output: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
@@ -317,13 +351,16 @@ def find_in(
     *,
     like: str | None = None,
     judge: Judge | None = None,
+    planner: Planner | None = None,
 ) -> Found:
-    """Searches several collections together; see `pipeline.query.Searcher`. The first one's server reranks.
+    """Searches several collections together; see `pipeline.query.Searcher`. The first one's server reranks and plans.
 
-    `judge` reranks in place of the model that `options.rerank` names.
+    `judge` and `planner` do it in place of the models that `options` names.
     """
     first = collections[0]
     sources = [each.source() for each in collections]
     if judge is None and options.rerank:
         judge = first.judge(options.rerank)
-    return first.searcher.find(sources, query, options, like=like, judge=judge)
+    if planner is None and options.plan:
+        planner = first.planner(options.plan)
+    return first.searcher.find(sources, query, options, like=like, judge=judge, planner=planner)

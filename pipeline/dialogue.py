@@ -16,7 +16,7 @@ from pipeline.answer.citations import without_marks
 from pipeline.answer.rewrite import Standalone, standalone_question
 from pipeline.conversation import Conversation
 from pipeline.errors import StreamInterrupted, UsageError
-from pipeline.query import Mode, SearchOptions
+from pipeline.query import Mode, PlanKind, SearchOptions
 from pipeline.query.where import parse_where
 from pipeline.types import Answer, Citation, Hit, Scores, Sentence, Usage
 
@@ -41,7 +41,7 @@ class Dialogue:
 
     Args:
         model: the chat model; None takes the one that `ask` would.
-        k, mode, where: how passages are found, as in `Collection.search`; they can be changed between turns.
+        k, mode, where, plan: how passages are found, as in `Collection.search`; they can be changed between turns.
         file: where the conversation is kept after every turn, if anywhere.
 
     Raises CollectionNotFound, ModelNotFound or PullFailed at once, and UsageError for a model that cannot chat or a
@@ -56,6 +56,7 @@ class Dialogue:
         k: int = USUAL_PASSAGES,
         mode: Mode = "hybrid",
         where: str | None = None,
+        plan: PlanKind | None = None,
         file: Path | None = None,
     ) -> None:
         self.collection = collection
@@ -64,6 +65,7 @@ class Dialogue:
         self.k = k
         self.mode: Mode = mode
         self.where: str | None = None
+        self.plan: PlanKind | None = plan
         self.file = file
         self.turns: list[Turn] = []
         self._failed: str | None = None
@@ -150,7 +152,9 @@ class Dialogue:
             standalone = standalone_question(self._client, self.model, question, history)
             if standalone.rewritten:
                 on_standalone(standalone)
-            found = self.collection.find(standalone.question, SearchOptions(k=self.k, mode=self.mode, where=self.where))
+            options = SearchOptions(k=self.k, mode=self.mode, where=self.where, plan=self.plan)
+            planner = self.collection.planner(self.plan, model=self.model) if self.plan else None
+            found = self.collection.find(standalone.question, options, planner=planner)
             hits = found.hits
             answer = answer_with_model(
                 self._client,
@@ -171,7 +175,7 @@ class Dialogue:
                     Turn(question=question, standalone=standalone.question, answer=broken, stopped=True),
                 ]
             raise
-        notices = (*standalone.notices, *found.notices, *answer.notices)
+        notices = (*standalone.notices, *found.told, *answer.notices)
         turn = Turn(
             question=question,
             standalone=standalone.question,
@@ -211,6 +215,7 @@ class Dialogue:
             "k": self.k,
             "mode": self.mode,
             "where": self.where,
+            "plan": self.plan,
             "turns": [asdict(turn) for turn in self.turns],
         }
         Conversation(model=self.model, messages=messages, grounding=grounding).save(path)
@@ -229,9 +234,9 @@ class Dialogue:
                 self.turns = _plain_turns(conversation)
             else:
                 turns = [_turn(record) for record in grounding["turns"]]
-                options = SearchOptions(k=int(grounding["k"]), mode=grounding["mode"])
+                options = SearchOptions(k=int(grounding["k"]), mode=grounding["mode"], plan=grounding.get("plan"))
                 self.use_where(grounding["where"])
-                self.turns, self.k, self.mode = turns, options.k, options.mode
+                self.turns, self.k, self.mode, self.plan = turns, options.k, options.mode, options.plan
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
                 f"the conversation's turns cannot be read: {error!r}", hint="load what /save wrote"

@@ -42,6 +42,8 @@ def found_json(found: Found, *, query: str, like: str | None, names: Sequence[st
     if like is not None:
         result["like"] = like
     hits = [hit_json(hit) for hit in found.hits]
+    if found.plan is not None:
+        result["plan"] = asdict(found.plan)
     return result | {"mode": found.mode, "hits": hits, "notices": list(found.notices), "seconds": seconds}
 
 

@@ -14,7 +14,7 @@ def library() -> None:
         assert_type(notes.index("docs/").chunks.embedded, int)
         assert_type(notes.export("out.parquet", overwrite=True).passages, int)
         assert_type(notes.import_vectors("out.parquet").documents.unchanged, int)
-        hits = notes.search("question", k=3)
+        hits = notes.search("question", k=3, plan="split")
         assert_type(hits, list[Hit])
         assert_type(hits[0].score, float)
         answer = notes.ask("question", on_text=lambda text: None)

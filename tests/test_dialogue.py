@@ -170,11 +170,21 @@ def test_conditions_narrow_further_turns(talk: Dialogue, server: Forwarding) -> 
     assert not turn.answer.answered
 
 
+def test_compound_questions_are_taken_apart(talk: Dialogue, server: Forwarding) -> None:
+    """With a plan, both parts of a question have their passage among the first two."""
+    talk.plan, talk.k = "split", 2
+    server.chats.append(NINETY)
+    turn = talk.ask("How often are signing keys rotated, and how long does the dough rest?")
+    assert {Path(hit.path).name for hit in turn.answer.hits} == {"keys.md", "bread.md"}
+    parts = "How often are signing keys rotated? | how long does the dough rest?"
+    assert turn.answer.notices[0] == f"also searched for: {parts}"
+
+
 def test_kept_and_taken_up_again(talk: Dialogue, server: Forwarding, notes: Collection, tmp_path: Path) -> None:
     """Turns come back as they were, sources and settings with them; the file is a plain conversation too."""
     server.chats += [NINETY, REWRITTEN, ENGINEER]
     talk.file = tmp_path / "talk.json"
-    talk.k, talk.mode = 2, "lexical"
+    talk.k, talk.mode, talk.plan = 2, "lexical", "split"
     talk.use_where("name = 'keys.md'")
     talk.ask("How often are signing keys rotated?")
     talk.ask("And who does it?")
@@ -184,7 +194,7 @@ def test_kept_and_taken_up_again(talk: Dialogue, server: Forwarding, notes: Coll
     other = Dialogue(notes, model=CHAT_MODEL)
     other.take_up(plain)
     assert other.turns == talk.turns
-    assert (other.k, other.mode, other.where) == (2, "lexical", "name = 'keys.md'")
+    assert (other.k, other.mode, other.where, other.plan) == (2, "lexical", "name = 'keys.md'", "split")
     assert list(tmp_path.iterdir()) == [tmp_path / "talk.json"]
     # What a plain conversation does not know it keeps.
     plain.save(tmp_path / "again.json")

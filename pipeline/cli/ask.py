@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pipeline.answer import TABLE_SCHEMA, USUAL_PASSAGES, marked_text, table_of
+from pipeline.answer import PROMPTS, TABLE_SCHEMA, USUAL_PASSAGES, Prompt, marked_text, table_of
 from pipeline.answer.structured import check_schema
 from pipeline.cli.options import collection_option, model_option, server_options, shared_options
 from pipeline.cli.reporting import notice, place, print_json
@@ -19,7 +19,7 @@ from pipeline.cli.search import print_hit
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.errors import UsageError
-from pipeline.query import MODES, Mode
+from pipeline.query import MODES, PLANS, Mode, PlanKind
 from pipeline.shapes import answer_json
 from pipeline.types import Answer
 
@@ -37,6 +37,7 @@ from pipeline.types import Answer
 )
 @click.option("--mode", type=click.Choice(MODES), default="hybrid", show_default=True, help="How passages are found.")
 @click.option("--where", metavar="EXPR", help="Only documents that meet a condition; see docs/search.md.")
+@click.option("--plan", type=click.Choice(PLANS), help="Search for more than the question; see docs/search.md.")
 @click.option(
     "--schema",
     "schema_file",
@@ -45,6 +46,7 @@ from pipeline.types import Answer
     help="Answer in JSON that follows this JSON schema; sources go to stderr.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Answer with a table, as CSV; sources go to stderr.")
+@click.option("--prompt", type=click.Choice(PROMPTS), help=f"How the model is asked.  [default: {PROMPTS[0]}]")
 @click.option("--judge", is_flag=True, help="Have the chat model judge each sentence of its answer too.")
 @click.option("--think", is_flag=True, help="Let a model that can reason do so before it answers.")
 @click.option("--chat-model", metavar="NAME", help="Chat model.  [default: qwen2.5-coder:1.5b, or one that is there]")
@@ -57,6 +59,8 @@ def ask(
     k: int,
     mode: Mode,
     where: str | None,
+    plan: PlanKind | None,
+    prompt: Prompt | None,
     judge: bool,
     think: bool,
     schema_file: Path | None,
@@ -73,6 +77,8 @@ def ask(
         raise UsageError("the question is empty", hint="ask something: pipeline ask QUESTION")
     if as_csv and schema_file is not None:
         raise UsageError("--csv has a schema of its own", hint="give --schema or --csv, not both")
+    if prompt is not None and (as_csv or schema_file is not None):
+        raise UsageError("--prompt is for answers in words", hint="leave it out with --schema and --csv")
     schema = TABLE_SCHEMA if as_csv else _schema(schema_file) if schema_file is not None else None
     started = time.perf_counter()
     streamed: list[str] = []
@@ -88,6 +94,8 @@ def ask(
             k=k,
             mode=mode,
             where=where,
+            plan=plan,
+            prompt=prompt,
             judge=judge,
             think=think,
             schema=schema,

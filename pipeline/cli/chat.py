@@ -17,7 +17,7 @@ from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.conversation import Conversation
 from pipeline.errors import ApiError, UsageError
-from pipeline.query import MODES, Mode
+from pipeline.query import MODES, PLANS, Mode, PlanKind
 
 HELP = '''\
 /set system TEXT       the system prompt; without TEXT, none
@@ -47,6 +47,9 @@ Ctrl-C                 stops an answer; what was said is kept'''
     help=f"With -c: passages to answer from.  [default: {USUAL_PASSAGES}]",
 )
 @click.option("--mode", type=click.Choice(MODES), help=f"With -c: how passages are found.  [default: {MODES[0]}]")
+@click.option(
+    "--plan", type=click.Choice(PLANS), help="With -c: search for more than the question; see docs/search.md."
+)
 @server_options
 @shared_options
 def chat(
@@ -56,6 +59,7 @@ def chat(
     where: str | None,
     k: int | None,
     mode: Mode | None,
+    plan: PlanKind | None,
     config: Config,
     as_json: bool,
 ) -> int:
@@ -72,10 +76,18 @@ def chat(
         if system:
             raise UsageError("--system is not for a collection", hint="leave out --system, or -c")
         return chat_over_collection(
-            name, config, conversation=conversation, file=path, where=where, k=k, mode=mode, as_json=as_json
+            name,
+            config,
+            conversation=conversation,
+            file=path,
+            where=where,
+            k=k,
+            mode=mode,
+            plan=plan,
+            as_json=as_json,
         )
-    if where is not None or k is not None or mode is not None:
-        raise UsageError("--where, -k and --mode need a collection", hint="name it with -c")
+    if any(given is not None for given in (where, k, mode, plan)):
+        raise UsageError("--where, -k, --mode and --plan need a collection", hint="name it with -c")
     with announce(config) as connection:
         if conversation is not None:
             conversation.model = config.chat_model or conversation.model

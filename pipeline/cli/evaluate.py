@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pipeline.answer import USUAL_PASSAGES, choose_chat_model
+from pipeline.answer import PROMPTS, USUAL_PASSAGES, Prompt, choose_chat_model
 from pipeline.cli.evaluate_answers import measure_answers
 from pipeline.cli.options import collection_option, server_options, shared_options
 from pipeline.cli.progress import IndexBars
@@ -33,7 +33,7 @@ from pipeline.evaluate import (
     run_modes,
     run_settings,
 )
-from pipeline.query import MODES, Mode
+from pipeline.query import MODES, PLANS, Mode, PlanKind
 from pipeline.store import Snapshot
 
 COLUMNS = ("ndcg@10", "recall@10", "recall@100", "mrr@10", "map")
@@ -59,6 +59,13 @@ DEFAULT_CHUNKER = "structure"
     help=f"How to search; several are compared.  [default: {MODES[0]}]",
 )
 @click.option("--parent", metavar="section|N", help="What is shown around a passage, as in `search`.")
+@click.option(
+    "--plan",
+    "plans",
+    multiple=True,
+    type=click.Choice(PLANS),
+    help="Each mode also with a plan, as in `search`; several are compared.",
+)
 @click.option("--rerank", metavar="MODEL", help="Each mode also with its best passages judged, as in `search`.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the comparison: .png, .svg, .pdf.")
 @click.option(
@@ -70,10 +77,17 @@ DEFAULT_CHUNKER = "structure"
     "chat_models",
     multiple=True,
     metavar="NAME",
-    help="Chat model for --answers, several are compared; or the one that draws up questions.",
+    help="Chat model for --answers, several are compared; or the one that plans, or draws up questions.",
 )
 @click.option(
     "-k", "k", type=click.IntRange(min=1), default=USUAL_PASSAGES, show_default=True, help="Passages for each answer."
+)
+@click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    type=click.Choice(PROMPTS),
+    help=f"How --answers asks for an answer; several are compared.  [default: {PROMPTS[0]}]",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write every question and answer as HTML."
@@ -87,12 +101,14 @@ def evaluate(
     chunkers: tuple[str, ...],
     modes: tuple[Mode, ...],
     parent: str | None,
+    plans: tuple[PlanKind, ...],
     rerank: str | None,
     plot: Path | None,
     draft: int | None,
     answers: bool,
     chat_models: tuple[str, ...],
     k: int,
+    prompts: tuple[Prompt, ...],
     report: Path | None,
     config: Config,
     as_json: bool,
@@ -110,7 +126,7 @@ def evaluate(
     measured. Their replies are kept below the home: what was asked before is not asked again.
     """
     started = time.perf_counter()
-    _require_sense(golden, models, chunkers, chat_models, plot, draft, report, answers=answers)
+    _require_sense(golden, models, chunkers, chat_models, plans, prompts, plot, draft, report, answers=answers)
     if draft is not None:
         chosen = replace(config, chat_model=chat_models[0]) if chat_models else config
         return _draft(golden, name, draft, chosen, as_json=as_json)
@@ -122,13 +138,19 @@ def evaluate(
             config,
             chat_models=chat_models,
             modes=modes or MODES[:1],
+            plans=plans,
+            prompts=prompts,
             k=k,
             report=report,
             as_json=as_json,
         )
     if plot is not None:
         require_plot(plot)
-    task, runs = _run(golden, name, models, chunkers, modes or MODES[:1], config, parent=parent, rerank=rerank)
+    if chat_models:
+        config = replace(config, chat_model=chat_models[0])
+    task, runs = _run(
+        golden, name, models, chunkers, modes or MODES[:1], config, parent=parent, plans=plans, rerank=rerank
+    )
     comparison = Comparison.of(runs)
     labels = _labels(runs)
     if plot is not None:
@@ -164,6 +186,8 @@ def _require_sense(
     models: Sequence[str],
     chunkers: Sequence[str],
     chat_models: Sequence[str],
+    plans: Sequence[str],
+    prompts: Sequence[str],
     plot: Path | None,
     draft: int | None,
     report: Path | None,
@@ -172,10 +196,13 @@ def _require_sense(
 ) -> None:
     """Raises UsageError for options that exclude each other."""
     if not answers:
+        if prompts:
+            raise UsageError("--prompt goes with --answers", hint="add --answers")
         if report is not None:
             raise UsageError("--report goes with --answers", hint="add --answers, or take --plot")
-        if len(chat_models) > 1 or (chat_models and draft is None):
-            raise UsageError("--chat-model goes with --answers, or one of them with --draft", hint="add --answers")
+        if len(chat_models) > 1 or (chat_models and draft is None and not plans):
+            hint = "add --answers"
+            raise UsageError("--chat-model goes with --answers, or one of them with --draft or --plan", hint=hint)
         return
     if draft is not None or plot is not None or models or chunkers:
         raise UsageError(
@@ -195,6 +222,7 @@ def _run(
     config: Config,
     *,
     parent: str | None,
+    plans: Sequence[PlanKind],
     rerank: str | None,
 ) -> tuple[BeirTask | GoldenTask, list[Run]]:
     if is_test_collection(golden):
@@ -205,7 +233,7 @@ def _run(
         if not models and not chunkers:
             with open_for_command(name, config) as collection:
                 _require_documents(task, [each.path for each in questions if each.path], collection.snapshot)
-                return task, list(run_modes(task, collection, modes, parent=parent, rerank=rerank))
+                return task, list(run_modes(task, collection, modes, parent=parent, plans=plans, rerank=rerank))
     with IndexBars() as bars:
         runs = run_settings(
             task,
@@ -214,6 +242,7 @@ def _run(
             chunkers=chunkers or (DEFAULT_CHUNKER,),
             modes=modes,
             parent=parent,
+            plans=plans,
             rerank=rerank,
             connector=announce,
             progress=bars,

@@ -11,14 +11,14 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from pipeline.answer import choose_chat_model
+from pipeline.answer import Prompt, choose_chat_model
 from pipeline.cli.progress import wants_progress
 from pipeline.cli.reporting import notice, print_json
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.evaluate import AnswerComparison, AnswerResult, AnswerRun, GoldenQuestion, run_answers, verdict
 from pipeline.evaluate.answer_report import require_report, write_report
-from pipeline.query import Mode
+from pipeline.query import Mode, PlanKind
 
 ROWS = (
     ("correct", "correct"),
@@ -45,6 +45,8 @@ def measure_answers(
     *,
     chat_models: Sequence[str],
     modes: Sequence[Mode],
+    plans: Sequence[PlanKind],
+    prompts: Sequence[Prompt],
     k: int,
     report: Path | None,
     as_json: bool,
@@ -57,7 +59,7 @@ def measure_answers(
         models = list(dict.fromkeys(chat_models)) or [
             choose_chat_model(collection.connection.client, config.chat_model)
         ]
-        total = len(models) * len(modes) * len(questions)
+        total = len(models) * len(modes) * (1 + len(plans)) * max(1, len(prompts)) * len(questions)
         with tqdm(desc="answers", unit="answer", total=total, disable=not wants_progress()) as bar:
 
             def on_result(_: AnswerResult) -> None:
@@ -70,12 +72,14 @@ def measure_answers(
                     collection,
                     chat_models=models,
                     modes=modes,
+                    plans=(None, *plans),
+                    prompts=prompts or (None,),
                     k=k,
                     on_result=on_result,
                 )
             )
     comparison = AnswerComparison.of(runs)
-    labels = [f"{run.chat_model} {run.mode}" if len(modes) > 1 else run.chat_model for run in runs]
+    labels = [_label(run, with_mode=len(modes) > 1 or bool(plans)) for run in runs]
     if report is not None:
         write_report(report, labels, comparison, title=f"Answers to {golden.name}, {len(questions)} questions")
     seconds = round(time.perf_counter() - started, 3)
@@ -108,6 +112,11 @@ def measure_answers(
     if failed:
         notice(f"{len(failed)} answers failed, the first: {failed[0].error}")
     return 1 if failed else 0
+
+
+def _label(run: AnswerRun, *, with_mode: bool) -> str:
+    """Model, mode where there are several, and prompt where one was asked for."""
+    return " ".join([run.chat_model, *([run.mode] if with_mode else []), *([run.prompt] if run.prompt else [])])
 
 
 def _labelled(labels: Sequence[str], runs: Sequence[AnswerRun]) -> list[tuple[str, AnswerRun]]:

@@ -23,7 +23,7 @@ from pipeline.config import Config
 from pipeline.conversation import Conversation
 from pipeline.dialogue import Dialogue, Turn
 from pipeline.errors import UsageError
-from pipeline.query import Mode
+from pipeline.query import Mode, PlanKind
 
 HELP = '''\
 /sources               the passages behind the last answer, whole
@@ -48,6 +48,7 @@ def chat_over_collection(
     where: str | None,
     k: int | None,
     mode: Mode | None,
+    plan: PlanKind | None,
     as_json: bool,
 ) -> int:
     """Talks until the end of the input; goes on with `conversation` from `file`, if one was loaded."""
@@ -58,6 +59,7 @@ def chat_over_collection(
             dialogue.take_up(conversation)
         dialogue.k = k or dialogue.k
         dialogue.mode = mode or dialogue.mode
+        dialogue.plan = plan or dialogue.plan
         if where is not None:
             dialogue.use_where(where)
         dialogue.file = file
@@ -191,6 +193,8 @@ class _GroundedChat(ChatLoop):
         facts |= {"k": talk.k, "mode": talk.mode}
         if talk.where is not None:
             facts["where"] = talk.where
+        if talk.plan is not None:
+            facts["plan"] = talk.plan
         if self.as_json:
             print_json(facts)
             return

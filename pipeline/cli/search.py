@@ -14,7 +14,7 @@ from pipeline.cli.reporting import notice, place, print_json
 from pipeline.cli.session import open_for_command
 from pipeline.collection import find_in
 from pipeline.config import Config
-from pipeline.query import MODES, RERANK_SECONDS, SearchOptions
+from pipeline.query import MODES, PLAN_SECONDS, PLANS, RERANK_SECONDS, SearchOptions
 from pipeline.shapes import found_json
 from pipeline.types import Hit, Stage
 
@@ -46,6 +46,17 @@ SHOWN_TERMS = 6
 @click.option("--parent", metavar="section|N", help="Show the section of a passage, or N passages on either side.")
 @click.option(
     "--diversity", type=click.FloatRange(0, 1), default=0.0, metavar="0..1", help="Prefer passages unlike those above."
+)
+@click.option(
+    "--plan",
+    type=click.Choice(PLANS),
+    help="Search for more than the question: its parts, rewritings, a made-up answer.",
+)
+@click.option(
+    "--plan-seconds", type=float, default=PLAN_SECONDS, show_default=True, metavar="S", help="What a plan may take."
+)
+@click.option(
+    "--chat-model", metavar="NAME", help="Chat model for --plan and `--rerank auto`.  [default: as for `ask`]"
 )
 @click.option(
     "--rerank", metavar="MODEL", help="Have the best judged by a chat model, a cross-encoder's folder, or `auto`."
@@ -82,6 +93,9 @@ def search(
     if as_json:
         print_json(found_json(found, query=query, like=like, names=names, seconds=seconds))
         return 0
+    if options.explain and found.plan is not None:
+        for number, text in enumerate([*found.plan.queries, *filter(None, [found.plan.passage])], start=1):
+            click.secho(f"plan {number}: {text}", dim=True)
     for hit in found.hits:
         print_hit(hit, full=full, query=query, name_collection=len(names) > 1)
     for text in found.notices:

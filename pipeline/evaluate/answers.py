@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pipeline.answer import USUAL_PASSAGES, answer_with_model
+from pipeline.answer import USUAL_PASSAGES, Prompt, answer_with_model
 from pipeline.collection import Collection
 from pipeline.errors import ApiError, ModelNotFound, NotSupported, PullFailed, ServerUnreachable
-from pipeline.evaluate.cache import FOLDER
+from pipeline.evaluate.compare import UNHURRIED
 from pipeline.evaluate.golden import GoldenQuestion
 from pipeline.evaluate.judging import MEASURES, Judgement, judge_answer
 from pipeline.evaluate.measures import mean
-from pipeline.evaluate.replies import KeptReplies
+from pipeline.evaluate.replies import KeptReplies, kept_planner, kept_replies
 from pipeline.evaluate.significance import Difference, Interval, difference, interval
-from pipeline.query import Mode, SearchOptions
+from pipeline.query import Mode, PlanKind, SearchOptions
 from pipeline.types import Answer, Hit
 
 if TYPE_CHECKING:
@@ -60,12 +61,16 @@ class AnswerResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerRun:
-    """One chat model's answers to all questions, from passages found in one mode. `digest` is the model's."""
+    """One chat model's answers to all questions, from passages found in one mode, asked for by one prompt.
+
+    `digest` is the model's; `prompt` is empty where it was the model's usual one.
+    """
 
     chat_model: str
     digest: str
     mode: str
     results: tuple[AnswerResult, ...]
+    prompt: str = ""
 
     def values(self, measure: str) -> list[float]:
         """A measure of the questions that have it, in their order."""
@@ -102,6 +107,7 @@ class AnswerComparison:
                 "chat_model": run.chat_model,
                 "digest": run.digest,
                 "mode": run.mode,
+                "prompt": run.prompt,
                 "measures": run.measures,
                 "counted": {name: len(run.values(name)) for name in run.measures},
                 "intervals": {name: _rounded(asdict(each)) for name, each in intervals.items()},
@@ -118,31 +124,44 @@ def run_answers(
     *,
     chat_models: Sequence[str],
     modes: Sequence[Mode],
+    plans: Sequence[PlanKind | None] = (None,),
+    prompts: Sequence[Prompt | None] = (None,),
     k: int = USUAL_PASSAGES,
     on_result: Callable[[AnswerResult], None] = lambda _: None,
 ) -> Iterator[AnswerRun]:
-    """A run for every chat model and mode; replies are kept below `<home>/evaluation` as they come.
+    """A run for every chat model, mode, plan and prompt; replies are kept below `<home>/evaluation` as they come.
 
     `on_result` gets every result at once. An answer that fails is noted, and the next question asked.
 
     Raises ApiError where no further question could be answered either; all that came before is kept.
     """
-    client = collection.connection.client
     for model in chat_models:
-        client.show(model)  # which has a missing one pulled
-        digest = _digest(client, model)
-        kept = KeptReplies(client, collection.config.home / FOLDER / "replies", digest=digest)
-        for mode in modes:
+        kept = kept_replies(collection, model)
+        for mode, plan, prompt in product(modes, plans, prompts):
+            options = SearchOptions(k=k, mode=mode, plan_seconds=UNHURRIED)
+            planner = kept_planner(collection, plan) if plan else None
             results: list[AnswerResult] = []
             for question in questions:
-                found = collection.find(question.question, SearchOptions(k=k, mode=mode))
-                results.append(_answered(question, root, kept, model, found.hits, collection.embedder))
+                found = collection.find(question.question, options, planner=planner)
+                results.append(_answered(question, root, kept, model, found.hits, collection.embedder, prompt))
                 on_result(results[-1])
-            yield AnswerRun(chat_model=model, digest=digest, mode=mode, results=tuple(results))
+            yield AnswerRun(
+                chat_model=model,
+                digest=kept.digest,
+                mode=f"{mode}+{plan}" if plan else mode,
+                prompt=prompt or "",
+                results=tuple(results),
+            )
 
 
 def _answered(
-    question: GoldenQuestion, root: Path, kept: KeptReplies, model: str, hits: Sequence[Hit], embedder: Embedder
+    question: GoldenQuestion,
+    root: Path,
+    kept: KeptReplies,
+    model: str,
+    hits: Sequence[Hit],
+    embedder: Embedder,
+    prompt: Prompt | None,
 ) -> AnswerResult:
     started = kept.seconds()
     first: list[float] = []
@@ -153,7 +172,9 @@ def _answered(
 
     try:
         client = cast("Client", kept)
-        answer = answer_with_model(client, model, question.question, hits, on_text=on_text, embedder=embedder)
+        answer = answer_with_model(
+            client, model, question.question, hits, on_text=on_text, embedder=embedder, prompt=prompt
+        )
     except HOPELESS:
         raise
     except ApiError as error:
@@ -175,16 +196,6 @@ def _differences(run: AnswerRun, first: AnswerRun) -> dict[str, Difference]:
         if pairs:
             found[name] = difference([value for value, _ in pairs], [other for _, other in pairs])
     return found
-
-
-def _digest(client: Client, model: str) -> str:
-    """The digest of a model as the server lists it; empty where it does not list it, as a file that was named."""
-    wanted = _with_tag(model)
-    return next((entry.digest for entry in client.tags() if _with_tag(entry.name) == wanted), "")
-
-
-def _with_tag(name: str) -> str:
-    return (name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest").lower()
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

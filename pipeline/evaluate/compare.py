@@ -20,14 +20,15 @@ from pipeline.errors import PipelineError
 from pipeline.evaluate.beir import TestCollection
 from pipeline.evaluate.cache import FOLDER, DocumentFiles, cached_collection
 from pipeline.evaluate.golden import GoldenQuestion, GoldenResult, evaluate_golden
+from pipeline.evaluate.replies import kept_planner
 from pipeline.evaluate.runs import Run, Search, judge_queries
 from pipeline.evaluate.significance import Difference, Interval, difference, interval
 from pipeline.ingest import IndexProgress
-from pipeline.query import SearchOptions
+from pipeline.query import PlanKind, Planner, SearchOptions
 from pipeline.types import Hit
 
 UNHURRIED = 3600.0
-"""Seconds for reranking the passages of a question: what is measured is how well it ranks."""
+"""Seconds for a plan, and for reranking the passages of a question: what is measured is how well they rank."""
 
 Judged = tuple[dict[str, dict[str, float]], dict[str, float]]
 
@@ -129,6 +130,7 @@ def run_settings(
     chunkers: Sequence[str],
     modes: Sequence[str],
     parent: str | None = None,
+    plans: Sequence[PlanKind] = (),
     rerank: str | None = None,
     connector: Callable[[Config], Connection],
     progress: IndexProgress | None = None,
@@ -140,7 +142,7 @@ def run_settings(
         with cached_collection(
             home, documents, chosen, chunker=chunker, connector=connector, progress=progress
         ) as collection:
-            yield from run_modes(task, collection, modes, parent=parent, rerank=rerank)
+            yield from run_modes(task, collection, modes, parent=parent, plans=plans, rerank=rerank)
 
 
 def run_modes(
@@ -149,15 +151,20 @@ def run_modes(
     modes: Sequence[str],
     *,
     parent: str | None = None,
+    plans: Sequence[PlanKind] = (),
     rerank: str | None = None,
 ) -> Iterator[Run]:
-    """A run for every mode of searching a collection; with `rerank` each is followed by one whose hits are judged."""
+    """A run for every mode of searching a collection, and for every plan; with `rerank` each also with hits judged.
+
+    What a chat model plans is kept below `<home>/evaluation`.
+    """
     manifest = collection.snapshot.manifest
-    for mode, judge in product(modes, (None, rerank) if rerank else (None,)):
-        search = partial(_search, collection, mode, parent, judge)
+    for mode, plan, judge in product(modes, (None, *plans), (None, rerank) if rerank else (None,)):
+        planner = kept_planner(collection, plan) if plan else None
+        search = partial(_search, collection, mode, parent, planner, judge)
         by_query, passages = task.judge(search)
         yield Run(
-            mode=f"{mode}+rerank" if judge else mode,
+            mode="+".join([mode, *([plan] if plan else []), *(["rerank"] if judge else [])]),
             model=manifest.model.name,
             chunker=manifest.chunker,
             by_query=by_query,
@@ -166,16 +173,23 @@ def run_modes(
 
 
 def _search(
-    collection: Collection, mode: str, parent: str | None, rerank: str | None, query: str, k: int
+    collection: Collection,
+    mode: str,
+    parent: str | None,
+    planner: Planner | None,
+    rerank: str | None,
+    query: str,
+    k: int,
 ) -> Sequence[Hit]:
     options = SearchOptions(
         k=k,
         mode=mode,  # type: ignore[arg-type]  # a choice of MODES
         parent=parent,
+        plan_seconds=UNHURRIED,
         rerank=rerank,
         rerank_seconds=UNHURRIED,
     )
-    found = collection.find(query, options)
+    found = collection.find(query, options, planner=planner)
     if rerank and found.notices:
         raise PipelineError(found.notices[0], hint="figures of a part of the passages would mislead")
     return found.hits

@@ -12,9 +12,13 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from pipeline.answer import choose_chat_model
+from pipeline.collection import Collection
 from pipeline.errors import BadReply
+from pipeline.evaluate.cache import FOLDER
+from pipeline.query import PlanKind, Planner, chat_planner
 from pipeline.store.files import make_folder, write_atomic
 
 if TYPE_CHECKING:
@@ -22,6 +26,25 @@ if TYPE_CHECKING:
     from pipeline.api.fields import ChatFields, MessageLike
 
 FORMAT = 1
+
+
+def kept_replies(collection: Collection, model: str) -> KeptReplies:
+    """The collection's client for one chat model, whose replies are kept below `<home>/evaluation`.
+
+    Raises ApiError where the model cannot be had.
+    """
+    client = collection.connection.client
+    client.show(model)  # which has a missing one pulled
+    folder = collection.config.home / FOLDER / "replies"
+    return KeptReplies(client, folder, digest=_digest(client, model))
+
+
+def kept_planner(collection: Collection, kind: PlanKind) -> Planner:
+    """The planner of a collection, whose model is asked once for every question."""
+    if kind == "split":
+        return collection.planner(kind)
+    model = choose_chat_model(collection.connection.client, collection.config.chat_model)
+    return chat_planner(cast("Client", kept_replies(collection, model)), model, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +69,7 @@ class KeptReplies:
     def __init__(self, client: Client, folder: Path, *, digest: str) -> None:
         self._client = client
         self._folder = folder
-        self._digest = digest
+        self.digest = digest
         self._moved = 0.0
         self._loaded = False
         self.asked = 0
@@ -108,7 +131,7 @@ class KeptReplies:
     def _path(self, kind: str, model: str, messages: Sequence[MessageLike], fields: ChatFields) -> Path:
         from pipeline.api.fields import chat_body  # noqa: PLC0415 - heavy
 
-        asked = [FORMAT, kind, self._digest, chat_body(model, messages, fields)]
+        asked = [FORMAT, kind, self.digest, chat_body(model, messages, fields)]
         key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return self._folder / key[:2] / f"{key}.json"
 
@@ -129,3 +152,13 @@ class KeptReplies:
         content = {"pieces": [[round(each.seconds, 6), as_json(each.reply, empty=False)] for each in pieces]}
         make_folder(path.parent)
         write_atomic(path, json.dumps(content, ensure_ascii=False).encode())
+
+
+def _digest(client: Client, model: str) -> str:
+    """The digest of a model as the server lists it; empty where it does not list it, as a file that was named."""
+    wanted = _with_tag(model)
+    return next((entry.digest for entry in client.tags() if _with_tag(entry.name) == wanted), "")
+
+
+def _with_tag(name: str) -> str:
+    return (name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest").lower()

@@ -5,7 +5,7 @@ In: a scope, the words or the vector to search for, which rows are allowed. Out:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ class Candidate:
     """A row and its scores; a stage that did not run has None, a rank of 0 is beyond the rows that it proposed.
 
     `deviations` says how far the cosine stands above what is usual for the query, `share` how much of the weight of
-    the query's words the row has.
+    the query's words the row has. `plan_ranks` are those that the queries of a plan gave it, the question's own first.
     """
 
     row: int
@@ -36,6 +36,8 @@ class Candidate:
     lexical_rank: int = 0
     share: float | None = None
     fused_rank: int = 0
+    plan_rank: int = 0
+    plan_ranks: tuple[int, ...] = ()
     rerank: float | None = None
     rerank_rank: int = 0
 
@@ -56,6 +58,12 @@ class Search:
         self.mode = mode
         self._aim = aim
         self._allowed = allowed
+        self._near: dict[int, list[tuple[int, float]]] = {}
+
+    def prepare(self) -> None:
+        """Makes the vector, if the mode needs one, so that what is wrong with it shows now."""
+        if self.mode != "lexical":
+            self._vector  # noqa: B018 - made when it is first looked at
 
     @cached_property
     def reachable(self) -> int:
@@ -64,34 +72,51 @@ class Search:
             return int((self._lexical[0] > 0).sum())
         return self.scope.live_rows if self._allowed is None else int((self._allowed & self.scope.live).sum())
 
-    def candidates(self, depth: int) -> list[Candidate]:
-        """The best `depth` rows of each stage that runs, with their scores in every one of them, best first."""
+    def candidates(self, depth: int, also: Collection[int] = ()) -> list[Candidate]:
+        """The best `depth` rows of each stage that runs and the rows `also`, with scores in every stage, best first."""
         if self.mode == "dense":
-            return [
-                Candidate(row=row, score=score, dense=score, dense_rank=rank)
-                for rank, (row, score) in enumerate(self._nearest(depth), start=1)
-            ]
+            return self._dense(depth, also)
         scores, most = self._lexical
         best = self._best_lexical(depth)
         if self.mode == "lexical":
-            part = shares(scores[best], most)
+            rows = [*best.tolist(), *sorted(set(also).difference(best.tolist()))]
+            part = shares(scores[rows], most)
             return [
-                Candidate(row=row, score=score, lexical=score, lexical_rank=rank, share=share)
+                Candidate(
+                    row=row, score=score, lexical=score, lexical_rank=rank if rank <= len(best) else 0, share=share
+                )
                 for rank, (row, score, share) in enumerate(
-                    zip(best.tolist(), scores[best].tolist(), part.tolist(), strict=True), start=1
+                    zip(rows, scores[rows].tolist(), part.tolist(), strict=True), start=1
                 )
             ]
-        return self._fused(depth, best, scores, most)
+        return self._fused(depth, also, best, scores, most)
 
-    def _fused(self, depth: int, best: NDArray[np.intp], scores: NDArray[np.float32], most: float) -> list[Candidate]:
+    def _dense(self, depth: int, also: Collection[int]) -> list[Candidate]:
+        near = self._nearest(depth)
+        ranked = [
+            Candidate(row=row, score=score, dense=score, dense_rank=rank)
+            for rank, (row, score) in enumerate(near, start=1)
+        ]
+        others = [
+            Candidate(row=row, score=score, dense=score)
+            for row, score in self._cosines(set(also) - {row for row, _ in near})
+        ]
+        return [*ranked, *sorted(others, key=lambda each: (-each.score, each.row))]
+
+    def _fused(
+        self,
+        depth: int,
+        also: Collection[int],
+        best: NDArray[np.intp],
+        scores: NDArray[np.float32],
+        most: float,
+    ) -> list[Candidate]:
         import numpy as np  # noqa: PLC0415 - heavy
 
         near = self._nearest(depth)
         cosines = dict(near)
         # Every candidate has both scores: one that only one stage proposed is looked up in the other.
-        missing = [row for row in best.tolist() if row not in cosines]
-        if missing:
-            cosines.update(zip(missing, (self.scope.vectors(missing) @ self._vector).tolist(), strict=True))
+        cosines.update(self._cosines({*best.tolist(), *also} - cosines.keys()))
         rows = np.array(sorted(cosines), np.intp)
         dense = np.array([cosines[row] for row in rows.tolist()], np.float32)
         deviations = self._background.deviations(dense)
@@ -114,6 +139,11 @@ class Search:
             for rank, at in enumerate(np.lexsort((rows, -score)).tolist(), start=1)
         ]
 
+    def _cosines(self, rows: Collection[int]) -> list[tuple[int, float]]:
+        """The cosines of some rows, in their order."""
+        wanted = sorted(rows)
+        return list(zip(wanted, (self.scope.vectors(wanted) @ self._vector).tolist(), strict=True)) if wanted else []
+
     @cached_property
     def _vector(self) -> NDArray[np.float32]:
         return self._aim.vector()
@@ -123,7 +153,9 @@ class Search:
         return Background.of(self.scope.background(self._vector))
 
     def _nearest(self, depth: int) -> list[tuple[int, float]]:
-        return self.scope.nearest(self._vector, depth, self._allowed)
+        if depth not in self._near:
+            self._near[depth] = self.scope.nearest(self._vector, depth, self._allowed)
+        return self._near[depth]
 
     @cached_property
     def _lexical(self) -> tuple[NDArray[np.float32], float]:

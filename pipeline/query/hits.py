@@ -81,6 +81,10 @@ def _stages(candidate: Candidate, scope: Scope, words: str) -> dict[str, Stage]:
         )
     if candidate.fused_rank:
         stages["fused"] = Stage(rank=candidate.fused_rank, score=candidate.score)
+    if candidate.plan_rank:
+        own, *others = candidate.plan_ranks
+        detail = {"question": float(own), **{f"{number}": float(rank) for number, rank in enumerate(others, start=1)}}
+        stages["plan"] = Stage(rank=candidate.plan_rank, score=candidate.score, detail=detail)
     if candidate.rerank is not None:
         stages["rerank"] = Stage(rank=candidate.rerank_rank, score=candidate.rerank)
     return stages

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pipeline.errors import UsageError
+from pipeline.query.plan import PLANS, PlanKind
 
 Mode = Literal["hybrid", "dense", "lexical"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 
 RERANK_SECONDS = 30.0
+PLAN_SECONDS = 30.0
 SECTION = "section"
 
 
@@ -27,6 +29,8 @@ class SearchOptions:
         collapse: of passages that say the same, only the best; the others count as its `duplicates`.
         merge: neighbouring passages of a document become one hit.
         parent: what is shown around a passage that was found: `section`, or how many passages on either side.
+        plan: what is searched for beside the question: see `pipeline.query.plan`.
+        plan_seconds: what making the plan may take.
         rerank: a model that judges the best passages once more: see `pipeline.query.rerank`.
         rerank_seconds: what that may take.
         explain: hits say what each stage made of them.
@@ -40,6 +44,8 @@ class SearchOptions:
     collapse: bool = False
     merge: bool = False
     parent: str | None = None
+    plan: PlanKind | None = None
+    plan_seconds: float = PLAN_SECONDS
     rerank: str | None = None
     rerank_seconds: float = RERANK_SECONDS
     explain: bool = False
@@ -57,5 +63,9 @@ class SearchOptions:
             raise UsageError(f"{self.parent!r} is no parent of a passage", hint="give section, or a number of passages")
         if self.parent is not None and self.merge:
             raise UsageError("merge and parent both say what is shown around a passage", hint="give one of them")
+        if self.plan is not None and self.plan not in PLANS:
+            raise UsageError(f"there is no plan {self.plan!r}", hint=f"choose one of {', '.join(PLANS)}")
+        if not self.plan_seconds > 0:
+            raise UsageError(f"the seconds for a plan must be above 0, not {self.plan_seconds:g}")
         if not self.rerank_seconds > 0:
             raise UsageError(f"the seconds for reranking must be above 0, not {self.rerank_seconds:g}")

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.embed import Embedder
-from pipeline.errors import UsageError
+from pipeline.errors import InputTooLong, UsageError
 from pipeline.query.candidates import Aim, Candidate, Search
 from pipeline.query.filters import masks_where
 from pipeline.query.hits import hits_of
 from pipeline.query.like import Example, example_vector, example_words, find_example
 from pipeline.query.options import Mode, SearchOptions
 from pipeline.query.phrases import Query, parse_query, rows_with_phrases
+from pipeline.query.plan import Plan, Planner, planned
+from pipeline.query.planned import PlannedSearch
 from pipeline.query.rerank import RERANKED, Judge, rerank
 from pipeline.query.scope import Scope
 from pipeline.query.selection import needs_passages, select
@@ -41,11 +44,20 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`mode` is how was searched; `notices` say what could not be done as it was asked for."""
+    """`mode` is how was searched; `notices` say what could not be done as it was asked for.
+
+    `plan` is what was searched for beside the question, None where there was nothing.
+    """
 
     hits: list[Hit]
     mode: Mode
     notices: tuple[str, ...] = ()
+    plan: Plan | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The notices for an answer, which does not show the plan itself: they begin with what it was."""
+        return (self.plan.told, *self.notices) if self.plan is not None else self.notices
 
 
 class Searcher:
@@ -62,8 +74,11 @@ class Searcher:
         *,
         like: str | None = None,
         judge: Judge | None = None,
+        planner: Planner | None = None,
     ) -> Found:
         """The best hits for a query as typed, or like the passage at a place (`PATH:LINE`).
+
+        `judge` reranks them, `planner` says what to search for beside the query.
 
         Collections with the same model are searched as if they were one. Those with different models have scores that
         cannot be compared: each is searched for itself, and their hits take turns.
@@ -77,19 +92,24 @@ class Searcher:
             raise UsageError("the query is empty", hint="say what to look for")
         if like is not None and typed.strip():
             raise UsageError("a query and --like say two things", hint="give one of them")
+        if like is not None and planner is not None:
+            raise UsageError("--like has no question to plan for", hint="leave --plan out")
         groups = _by_model([source for source in sources if source.snapshot.manifest.live_rows])
         masks = _conditions(groups, options)
+        plan, problems = None, list[str]()
+        if planner is not None and groups:
+            plan, problems = planned(parse_query(typed).text, planner, seconds=options.plan_seconds)
         found = [
-            self._in_scope(self._scope(group), group[0].embedder, typed, options, like, judge, mask)
+            self._in_scope(self._scope(group), group[0].embedder, typed, options, like, judge, plan, mask)
             for group, mask in zip(groups, masks, strict=True)
         ]
+        notices = list(dict.fromkeys([*problems, *(notice for each in found for notice in each.notices)]))
         if len(found) == 1:
-            return found[0]
+            return replace(found[0], notices=tuple(notices), plan=plan)
         hits = _taking_turns([each.hits for each in found], options.k)
-        notices = list(dict.fromkeys(notice for each in found for notice in each.notices))
         if len(found) > 1:
             notices.append("the collections have different models: their hits take turns, scores do not compare")
-        return Found(hits=hits, mode=options.mode, notices=tuple(notices))
+        return Found(hits=hits, mode=options.mode, notices=tuple(notices), plan=plan)
 
     def _scope(self, group: Sequence[Source]) -> Scope:
         snapshots = tuple(source.snapshot for source in group)
@@ -107,6 +127,7 @@ class Searcher:
         options: SearchOptions,
         like: str | None,
         judge: Judge | None,
+        plan: Plan | None,
         allowed: NDArray[np.bool_] | None,
     ) -> Found:
         if like is not None:
@@ -122,15 +143,18 @@ class Searcher:
             aim = Aim(words=query.text, vector=lambda: _embedded(scope, embedder, query))
             allowed = _with_phrases(scope, query, allowed)
             question = query.text
-        search = Search(scope, aim, options.mode, allowed)
         notices: list[str] = []
+        own = search = Search(scope, aim, options.mode, allowed)
+        if plan is not None:
+            search, notices = _with_plan(own, plan, scope, embedder, aim, options.mode, allowed)
         judged: list[Candidate] = []
         depth = max(LEAST_DEPTH, 2 * options.k)
         while True:
             candidates = search.candidates(depth)
             if judge is not None:
                 if not judged:
-                    judged, notices = _reranked(scope, candidates, question, judge, options)
+                    judged, problems = _reranked(scope, candidates, question, judge, options)
+                    notices.extend(problems)
                 candidates = _behind(judged, candidates)
             groups = select(candidates, scope, options)
             # Caps and duplicates may have left fewer than there are.
@@ -166,6 +190,35 @@ def _embedded(scope: Scope, embedder: Embedder, query: Query) -> NDArray[np.floa
     for snapshot in scope.snapshots:
         snapshot.require_identity(embedder.identity)
     return embedder.embed_query(query.text)
+
+
+def _with_plan(
+    own: Search,
+    plan: Plan,
+    scope: Scope,
+    embedder: Embedder,
+    aim: Aim,
+    mode: Mode,
+    allowed: NDArray[np.bool_] | None,
+) -> tuple[Search | PlannedSearch, list[str]]:
+    """The search with those of the plan; what the embedding model cannot take is left out, with a notice."""
+    aims = [Aim(words=text, vector=partial(embedder.embed_query, text)) for text in plan.queries]
+    if plan.passage:
+        # Where meaning counts, the passage stands in for the question's vector; its words are made up.
+        words = plan.passage if mode == "lexical" else aim.words
+        aims.append(Aim(words=words, vector=lambda: embedder.embed_texts([plan.passage])[0]))
+    searches: list[Search | None] = []
+    notices: list[str] = []
+    for each in aims:
+        search = Search(scope, each, mode, allowed)
+        try:
+            search.prepare()
+        except (UsageError, InputTooLong) as error:
+            notices.append(f"a part of the plan was left out: {error.message}")
+            searches.append(None)
+        else:
+            searches.append(search)
+    return PlannedSearch(own, searches) if any(searches) else own, notices
 
 
 def _with_phrases(scope: Scope, query: Query, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -24,9 +24,12 @@ from pipeline.evaluate import (
     AnswerResult,
     AnswerRun,
     GoldenQuestion,
+    GoldenTask,
+    Run,
     judge_answer,
     read_golden,
     run_answers,
+    run_modes,
     write_report,
 )
 from pipeline.evaluate.judging import states, token_f1
@@ -265,6 +268,53 @@ def test_real_answers_are_measured_and_a_rerun_asks_nothing(collection: Collecti
         assert one.costs["seconds"] == pytest.approx(other.costs["seconds"], abs=1.0)
 
 
+def test_prompts_and_plans_make_runs_of_their_own(collection: Collection, docs: Path) -> None:
+    """A run for each, told apart by its mode and prompt; a question that is not compound is asked once, plan or not."""
+    questions = read_golden(docs / "golden.jsonl")[:1]
+    runs = list(
+        run_answers(
+            questions,
+            docs,
+            collection,
+            chat_models=[CHAT_MODEL],
+            modes=["hybrid"],
+            plans=[None, "split"],
+            prompts=["plain", "grammar"],
+        )
+    )
+    told = [(row["mode"], row["prompt"]) for row in AnswerComparison.of(runs).to_json()]
+    assert told == [
+        ("hybrid", "plain"),
+        ("hybrid", "grammar"),
+        ("hybrid+split", "plain"),
+        ("hybrid+split", "grammar"),
+    ]
+    plain, forced, split, _ = [run.results[0].answer for run in runs]
+    assert plain == split
+    assert plain is not None
+    assert forced is not None
+    assert plain.hits == forced.hits
+    assert "{" not in forced.text
+
+
+def test_plans_are_made_once(collection: Collection, docs: Path) -> None:
+    """The second evaluation has the same measures, from plans that were kept."""
+    folder = collection.config.home / "evaluation" / "replies"
+
+    def run() -> list[Run]:
+        task = GoldenTask(docs / "golden.jsonl", read_golden(docs / "golden.jsonl"))
+        return list(run_modes(task, collection, ["hybrid"], plans=["split", "multi-query"]))
+
+    before = set(folder.rglob("*.json"))
+    first = run()
+    assert [each.mode for each in first] == ["hybrid", "hybrid+split", "hybrid+multi-query"]
+    assert first[0].by_query == first[1].by_query
+    made = set(folder.rglob("*.json"))
+    assert len(made - before) == 2
+    assert run() == first
+    assert set(folder.rglob("*.json")) == made
+
+
 def result(question: GoldenQuestion, given: Answer) -> AnswerResult:
     return AnswerResult(
         question=question, answer=given, judgement=judge_answer(question, given, ROOT), costs={"seconds": 1.5}
@@ -399,6 +449,7 @@ def test_command_prints_a_table_json_and_a_report(command: Callable[..., Any], d
         (["--answers", "--chunker", "fixed"], "cannot be combined"),
         (["--report", "r.html"], "--report goes with --answers"),
         (["--chat-model", "m"], "--chat-model goes with --answers"),
+        (["--prompt", "grammar"], "--prompt goes with --answers"),
         (["--answers", "--report", "nowhere/r.html"], "no such folder"),
         (["--answers", "-c", "nowhere"], "nowhere"),
         (["--answers", "--chat-model", "no-such-model", "--no-pull"], "no-such-model"),

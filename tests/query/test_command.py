@@ -95,6 +95,25 @@ def test_explanations_in_json_and_in_text(notes: Collection) -> None:
     assert all(float(number) == round(float(number), 6) for number in numbers)
 
 
+def test_a_plan_is_shown(notes: Collection) -> None:
+    """JSON has what was searched for beside the question, and each hit its rank in it; `--explain` shows both."""
+    question = "How often are signing keys rotated, and how long does the dough rest?"
+    arguments = (question, "--plan", "split", "--explain", "--host", "embedded", "-k", "2")
+    report = json.loads(run(notes, *arguments, "--json").stdout)
+    parts = ["How often are signing keys rotated?", "how long does the dough rest?"]
+    assert report["plan"] == {"kind": "split", "queries": parts, "passage": ""}
+    assert {hit["path"].rsplit("/", 1)[-1] for hit in report["hits"]} == {"keys.md", "bread.md"}
+    for hit in report["hits"]:
+        assert set(hit["explain"]["plan"]["detail"]) == {"question", "1", "2"}
+        assert hit["explain"]["plan"]["score"] == hit["score"]
+    text = run(notes, *arguments).stdout
+    assert f"plan 1: {parts[0]}\nplan 2: {parts[1]}\n" in text
+    assert "plan: rank 1" in text
+    assert "plan" not in json.loads(
+        run(notes, "signing keys", "--plan", "split", "--json", "--host", "embedded").stdout
+    )
+
+
 def test_a_wrong_condition_points_at_the_place(notes: Collection) -> None:
     """The error shows the condition and a mark below it, and the status is 2."""
     done = run(notes, "keys", "--mode", "lexical", "--where", "path ~ '*.md' and size > tall")
