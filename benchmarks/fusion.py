@@ -7,8 +7,8 @@ where its score is above 0.
 
 Prints three tables: the fusions on each collection; the same where one of the two kinds of search is made worse (the
 query's vector mixed with noise; words of the query replaced by words that are nowhere), which shows what a fusion does
-when one of them cannot be trusted; and the weight of `pipeline.query.fusion` chosen on all collections but one, with
-what it gives on the one left out.
+when one of them cannot be trusted; and the settings of `pipeline.query.fusion` (the weight of the share, what a row's
+neighbours have of the say) chosen on all collections but one, with what they give on the one left out.
 
     python benchmarks/fusion.py FOLDER... [--cache FOLDER] [--models FOLDER]
 """
@@ -19,6 +19,7 @@ import random
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +29,22 @@ from pipeline.collection import Collection
 from pipeline.config import Config
 from pipeline.evaluate import ndcg
 from pipeline.lexical import LexicalIndex
-from pipeline.query.fusion import LEXICAL_WEIGHT, Background
+from pipeline.query.fusion import LEXICAL_WEIGHT, NEIGHBOURS_PART, Background, smoothed
 
 DEPTH = 100
 NOISE = 2.5
 REPLACED = 0.4
-WEIGHTS = (0.0, 2.0, 5.0, 7.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 60.0)
+WEIGHTS = (0.0, 5.0, 7.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0)
+NEIGHBOURS_PARTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one query: cosine and BM25 of every passage, the most that BM25 could be, documents, the relevant ones."""
+    """Of one query: vectors, cosines, BM25 and documents of all passages; most that BM25 could be; what is relevant."""
 
+    vectors: Floats
     cosines: Floats
     lexical: Floats
     most: float
@@ -75,12 +78,16 @@ def deviations(scores: Floats) -> Floats:
     return (scores - scores.mean()) / max(float(scores.std()), 1e-9)
 
 
-def with_weight(weight: float) -> Fusion:
-    """The product's own fusion, with another weight."""
+def with_settings(weight: float = LEXICAL_WEIGHT, neighbours: float = NEIGHBOURS_PART) -> Fusion:
+    """The product's own fusion, with other settings."""
 
     def fuse(query: Scores) -> Floats:
-        usual = Background.of(query.cosines)
-        return usual.deviations(query.cosines) + weight * query.lexical / max(query.most, 1e-9)
+        candidates = np.union1d(np.argsort(-query.cosines)[:DEPTH], np.argsort(-query.lexical)[:DEPTH])
+        deviations = Background.of(query.cosines).deviations(query.cosines[candidates])
+        own = deviations + weight * query.lexical[candidates] / max(query.most, 1e-9)
+        scores = np.full(len(query.cosines), -np.inf, np.float32)
+        scores[candidates] = smoothed(own, query.vectors[candidates], neighbours)[0]
+        return scores
 
     return fuse
 
@@ -91,7 +98,8 @@ FUSIONS: dict[str, Fusion] = {
     "reciprocal ranks, k=60": reciprocal_ranks,
     "least to most, halves": lambda query: least_to_most(query.cosines) + least_to_most(query.lexical),
     "deviations, halves": lambda query: deviations(query.cosines) + deviations(query.lexical),
-    f"deviations + {LEXICAL_WEIGHT:g} shares": with_weight(LEXICAL_WEIGHT),
+    f"deviations + {LEXICAL_WEIGHT:g} shares": with_settings(neighbours=0),
+    "  and drawn towards neighbours": with_settings(),
 }
 
 
@@ -106,7 +114,7 @@ def _ndcg(scores: Floats, query: Scores) -> float:
         found.setdefault(query.documents[row], query.documents[row] in query.relevant)
         if len(found) == 10:
             break
-    return ndcg(list(found.values()), len(query.relevant), k=10)
+    return ndcg(list(map(float, found.values())), [1.0] * len(query.relevant), k=10)
 
 
 def read(folder: Path) -> tuple[dict[str, str], dict[str, set[str]]]:
@@ -161,7 +169,7 @@ def scores_of(folder: Path, cache: Path, config: Config) -> dict[str, list[Score
         kinds = ((vector, queries[name]), (mixed / np.linalg.norm(mixed), queries[name]), (vector, strange))
         for kind, (asked, text) in zip(found.values(), kinds, strict=True):
             lexical, most = index.scores(text)
-            kind.append(Scores(vectors @ asked, lexical[live], most, documents, frozenset(relevant[name])))
+            kind.append(Scores(vectors, vectors @ asked, lexical[live], most, documents, frozenset(relevant[name])))
     return found
 
 
@@ -183,18 +191,27 @@ def main() -> None:
         print(f"\nnDCG@10, {kind}".ljust(36), *(name.rjust(10) for name in scores))
         for name, fuse in FUSIONS.items():
             print(name.ljust(35), *(f"{quality(fuse, each[kind]):10.4f}" for each in scores.values()))
-    by_weight = {
-        weight: {name: quality(with_weight(weight), each["as they are"]) for name, each in scores.items()}
-        for weight in WEIGHTS
+    cross_validate({name: each["as they are"] for name, each in scores.items()})
+
+
+def cross_validate(scores: dict[str, list[Scores]]) -> None:
+    """Prints every choice of one setting, and what the best of all choices on the others gives on each collection."""
+    tried = {
+        **{f"weight {each:g}": {"weight": each} for each in WEIGHTS},
+        **{f"neighbours {each:g}": {"neighbours": each} for each in NEIGHBOURS_PARTS},
     }
-    print("\nnDCG@10 by weight".ljust(36), *(name.rjust(10) for name in scores))
-    for weight, each in by_weight.items():
-        print(f"{weight:g}".ljust(35), *(f"{value:10.4f}" for value in each.values()))
-    print("\nweight chosen on the others".ljust(36), "weight", "nDCG@10 on the one left out")
+    print("\nnDCG@10 with one setting changed".ljust(36), *(name.rjust(10) for name in scores))
+    for label, settings in tried.items():
+        values = [quality(with_settings(**settings), each) for each in scores.values()]
+        print(label.ljust(35), *(f"{value:10.4f}" for value in values))
+    grid = list(product(WEIGHTS[2:], NEIGHBOURS_PARTS))
+    found = {
+        settings: {name: quality(with_settings(*settings), each) for name, each in scores.items()} for settings in grid
+    }
+    print("\nweight, neighbours chosen on the others".ljust(54), "nDCG@10 on the one left out")
     for left_out in scores if len(scores) > 1 else ():
-        others = [name for name in scores if name != left_out]
-        best = max(WEIGHTS, key=lambda weight: sum(by_weight[weight][name] for name in others))
-        print(left_out.ljust(35), f"{best:6g} {by_weight[best][left_out]:.4f}")
+        best = max(grid, key=lambda each: sum(found[each][name] for name in scores if name != left_out))
+        print(left_out.ljust(35), str(best).ljust(18), f"{found[best][left_out]:.4f}")
 
 
 if __name__ == "__main__":

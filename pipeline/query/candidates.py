@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pipeline.query.fusion import Background, fused, shares
+from pipeline.query.fusion import Background, fused, shares, smoothed
 from pipeline.query.options import Mode
 from pipeline.query.scope import Scope
 
@@ -24,7 +24,8 @@ class Candidate:
     """A row and its scores; a stage that did not run has None, a rank of 0 is beyond the rows that it proposed.
 
     `deviations` says how far the cosine stands above what is usual for the query, `share` how much of the weight of
-    the query's words the row has. `plan_ranks` are those that the queries of a plan gave it, the question's own first.
+    the query's words the row has, `own` what both make, `neighbours` what the candidates most like it have of that.
+    `plan_ranks` are those that the queries of a plan gave it, the question's own first.
     """
 
     row: int
@@ -35,6 +36,8 @@ class Candidate:
     lexical: float | None = None
     lexical_rank: int = 0
     share: float | None = None
+    own: float | None = None
+    neighbours: float | None = None
     fused_rank: int = 0
     plan_rank: int = 0
     plan_ranks: tuple[int, ...] = ()
@@ -115,13 +118,18 @@ class Search:
 
         near = self._nearest(depth)
         cosines = dict(near)
+        rows = np.array(sorted({*cosines, *best.tolist(), *also}), np.intp)
+        if not len(rows):
+            return []
+        vectors = self.scope.vectors(rows.tolist())
         # Every candidate has both scores: one that only one stage proposed is looked up in the other.
-        cosines.update(self._cosines({*best.tolist(), *also} - cosines.keys()))
-        rows = np.array(sorted(cosines), np.intp)
-        dense = np.array([cosines[row] for row in rows.tolist()], np.float32)
+        computed = (vectors @ self._vector).tolist()
+        found = [cosines.get(row, cosine) for row, cosine in zip(rows.tolist(), computed, strict=True)]
+        dense = np.array(found, np.float32)
         deviations = self._background.deviations(dense)
         part = shares(scores[rows], most)
-        score = fused(deviations, part)
+        own = fused(deviations, part)
+        score, neighbours = smoothed(own, vectors)
         dense_ranks = {row: rank for rank, (row, _) in enumerate(near, start=1)}
         lexical_ranks = {row: rank for rank, row in enumerate(best.tolist(), start=1)}
         return [
@@ -134,6 +142,8 @@ class Search:
                 lexical=float(scores[row]),
                 lexical_rank=lexical_ranks.get(row, 0),
                 share=float(part[at]),
+                own=float(own[at]),
+                neighbours=float(neighbours[at]),
                 fused_rank=rank,
             )
             for rank, at in enumerate(np.lexsort((rows, -score)).tolist(), start=1)

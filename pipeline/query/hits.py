@@ -80,11 +80,13 @@ def _stages(candidate: Candidate, scope: Scope, words: str) -> dict[str, Stage]:
             terms={item.term: item.score for item in scope.lexical.explain(words, candidate.row)},
         )
     if candidate.fused_rank:
-        stages["fused"] = Stage(rank=candidate.fused_rank, score=candidate.score)
+        made_of = {"own": candidate.own, "neighbours": candidate.neighbours}
+        detail = {name: value for name, value in made_of.items() if value is not None}
+        stages["fused"] = Stage(rank=candidate.fused_rank, score=candidate.score, detail=detail)
     if candidate.plan_rank:
-        own, *others = candidate.plan_ranks
-        detail = {"question": float(own), **{f"{number}": float(rank) for number, rank in enumerate(others, start=1)}}
-        stages["plan"] = Stage(rank=candidate.plan_rank, score=candidate.score, detail=detail)
+        first, *others = candidate.plan_ranks
+        ranks = {"question": float(first), **{f"{number}": float(rank) for number, rank in enumerate(others, start=1)}}
+        stages["plan"] = Stage(rank=candidate.plan_rank, score=candidate.score, detail=ranks)
     if candidate.rerank is not None:
         stages["rerank"] = Stage(rank=candidate.rerank_rank, score=candidate.rerank)
     return stages

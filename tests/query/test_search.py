@@ -41,16 +41,15 @@ def test_scores_are_those_of_the_stages_that_ran(notes: Collection) -> None:
 
 
 def test_hybrid_score_is_the_sum_that_it_explains(notes: Collection) -> None:
-    """The fused score is the cosine's deviations and fifteen times the share; terms add up to the lexical score."""
+    """The fused score is the cosine's deviations and fifteen times the share, drawn towards that of the neighbours; terms
+    add up to the lexical score."""
     hits = notes.search("signing keys in the vault", explain=True)
     for hit in hits:
         assert hit.explain is not None
         dense, lexical, fused = (hit.explain[name] for name in ("dense", "lexical", "fused"))
-        assert (
-            hit.score
-            == fused.score
-            == pytest.approx(dense.detail["deviations"] + 15 * lexical.detail["share"], abs=1e-4)
-        )
+        own, neighbours = fused.detail["own"], fused.detail["neighbours"]
+        assert own == pytest.approx(dense.detail["deviations"] + 15 * lexical.detail["share"], abs=1e-4)
+        assert hit.score == fused.score == pytest.approx(0.7 * own + 0.3 * neighbours, abs=1e-4)
         assert sum(lexical.terms.values()) == pytest.approx(lexical.score, abs=1e-4)
         assert fused.rank == hit.rank
     assert "vault" in hits[0].explain["lexical"].terms  # type: ignore[index]
