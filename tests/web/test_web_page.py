@@ -87,7 +87,7 @@ def test_modes_and_explanation(open_page: Any) -> None:
     page = open_page()
     assert searched(page, "harbour gauge").count() > 1
     page.get_by_text("Words", exact=True).click()
-    page.wait_for_function("document.querySelectorAll('.hit').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('.hit').length === 1")
     page.get_by_role("button", name="Why this?").click()
     page.wait_for_selector(".why td")
     assert "lexical" in page.locator(".why").inner_text()
@@ -121,7 +121,7 @@ def test_filters_of_the_page(open_page: Any, site: Site, config: Config) -> None
         page.get_by_role("button", name="Filter").click()
         page.get_by_label("Of one document").select_option("one")
         page.wait_for_function(
-            "new Set([...document.querySelectorAll('.hit-link')].map(each => each.textContent)).size"
+            "() => new Set([...document.querySelectorAll('.hit-link')].map(each => each.textContent)).size"
             " === document.querySelectorAll('.hit').length"
         )
         page.get_by_label("Show").select_option("its section")
@@ -130,7 +130,7 @@ def test_filters_of_the_page(open_page: Any, site: Site, config: Config) -> None
         keep_screenshot(page, "filters")
         assert serious_problems(page) == []
         asked = page.evaluate("Object.fromEntries(new URLSearchParams(location.hash.split('?')[1]))")
-        assert (asked["in"], asked["per"], asked["show"]) == ("notes,harbour", "1", "section")
+        assert (asked["in"], asked["per"], asked["show"]) == ("harbour,notes", "1", "section")
         page.reload()
         page.locator(".badge", has_text="harbour").first.wait_for()
         assert page.get_by_label("harbour").is_checked()
@@ -143,7 +143,7 @@ def test_rerank_on_demand(open_page: Any) -> None:
     page = open_page()
     searched(page, "how often are keys rotated")
     page.get_by_role("button", name="Rerank").click()
-    page.wait_for_function("/judged in/.test(document.querySelector('.count').textContent)")
+    page.wait_for_function("() => /judged in/.test(document.querySelector('.count').textContent)")
     page.get_by_role("button", name="Why this?").first.click()
     assert "rerank" in page.locator(".why").inner_text()
     keep_screenshot(page, "reranked")
@@ -171,7 +171,7 @@ def test_citations_jump_to_their_passage(open_page: Any, site: Site) -> None:
     page.wait_for_selector(".turn[aria-busy='false']")
     page.locator("#question").fill("And how long is it baked?")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelectorAll(\".turn[aria-busy='false']\").length === 2")
+    page.wait_for_function("() => document.querySelectorAll(\".turn[aria-busy='false']\").length === 2")
     keep_screenshot(page, "conversation", whole=True)
     cited = page.locator(".answer a, .source").first
     if cited.count():

@@ -65,17 +65,17 @@ def test_failures_are_listed(page: Any, behaviour: Behaviour) -> None:
 
 def test_watched_and_stopped(page: Any, behaviour: Behaviour) -> None:
     """The bar moves while it goes on; stopped, it says what is kept."""
-    behaviour.delay = 0.2
+    behaviour.delay = 1
     begin(page)
     bar = page.get_by_role("progressbar", name="Indexing new")
-    page.wait_for_function("document.querySelector('progress')?.value > 0.1")
+    page.wait_for_function("() => document.querySelector('progress')?.value > 0.1")
     assert 0 < float(bar.get_attribute("value")) < 1
     keep_screenshot(page, "indexing", whole=True)
-    assert serious_problems(page) == []
     page.get_by_role("button", name="Stop: Indexing new").click()
     page.locator(".state.canceled").wait_for()
     assert "what was done is kept" in page.locator(".state.canceled").inner_text()
     page.get_by_role("link", name="new", exact=True).wait_for()
+    assert serious_problems(page) == []
 
 
 def test_a_move_is_shown(page: Any, home: Path) -> None:
@@ -115,7 +115,7 @@ def test_pull_watched_and_removed(tmp_path: Path) -> None:
             page.goto(f"{url}/#/models")
             page.locator("#model").fill(f"http://{registry.host}/library/tiny")
             page.get_by_role("button", name="Pull", exact=True).click()
-            page.wait_for_function("document.querySelector('progress')?.value > 0")
+            page.wait_for_function("() => document.querySelector('progress')?.value > 0")
             assert "of 2.1 MB" in page.locator("section", has=page.locator("progress")).inner_text()
             keep_screenshot(page, "pulling")
             assert serious_problems(page) == []

@@ -7,31 +7,41 @@ const STATES = { waiting: "waiting", running: "running", done: "done", failed: "
 const ENDED = ["done", "failed", "canceled"];
 
 export function jobCard(job) {
-  const element = el("section", { class: "card stack" });
-  const shown = { element, update };
+  const title = job.kind === "index" ? `Indexing ${job.collection}` : `Pulling ${job.model}`;
+  // These stay, however often what is said beside them changes: a button that is replaced loses the click and the focus.
+  const stop = el("button", { type: "button", class: "quiet small", "aria-label": `Stop: ${title}`, onclick: () => call(`/api/jobs/${job.id}`, { method: "DELETE" }).catch(() => {}) }, "Stop");
+  const state = el("span", { hidden: true });
+  const bar = el("progress", { "aria-label": title });
+  const words = el("p", { class: "small muted" });
+  const problems = el("div", { class: "stack" });
+  const element = el("section", { class: "card stack" }, el("div", { class: "row between" }, el("h2", {}, title), stop, state), bar, words, problems);
+  let told = "";
+
   function update(now) {
     const ended = ENDED.includes(now.state);
-    const title = now.kind === "index" ? `Indexing ${now.collection}` : `Pulling ${now.model}`;
+    state.hidden = !ended;
+    state.className = `state ${now.state}`;
+    state.textContent = STATES[now.state];
+    stop.hidden = bar.hidden = ended;
+    [bar.max, bar.value] = share(now);
+    words.textContent = said(now);
     const failures = now.result?.failures ?? now.progress.failures ?? [];
-    replace(element,
-      el("div", { class: "row between" }, el("h2", {}, title),
-        ended ? el("span", { class: `state ${now.state}` }, STATES[now.state])
-          : el("button", { type: "button", class: "quiet small", "aria-label": `Stop: ${title}`, onclick: () => call(`/api/jobs/${now.id}`, { method: "DELETE" }).catch(() => {}) }, "Stop")),
-      ended ? null : bar(now, title),
-      el("p", { class: "small muted" }, said(now)),
-      now.error ? failure(now.error) : null,
+    const tell = JSON.stringify([failures, now.error]);
+    if (tell === told) return;
+    told = tell;
+    replace(problems, now.error ? failure(now.error) : null,
       failures.length ? el("ul", { class: "failures", tabindex: "0", "aria-label": "Failures" }, ...failures.map((each) => el("li", {}, `${each.path}: ${each.error}`))) : null);
   }
   update(job);
-  return shown;
+  return { element, update };
 }
 
-function bar(job, title) {
+// Of how much, and how far it is.
+function share(job) {
   const { files, files_done: filesDone, chunks_planned: planned, chunks_done: done, bytes, bytes_done: bytesDone } = job.progress;
-  if (job.kind === "pull") return el("progress", { max: bytes || 1, value: bytesDone ?? 0, "aria-label": title });
+  if (job.kind === "pull") return [bytes || 1, bytesDone ?? 0];
   // Of the chunks only those of files that were read are known: the share of the files stands for the rest.
-  const share = files && planned ? (done / planned) * (filesDone / files) : files ? filesDone / files : 0;
-  return el("progress", { max: 1, value: share, "aria-label": title });
+  return [1, files && planned ? (done / planned) * (filesDone / files) : files ? filesDone / files : 0];
 }
 
 function said(job) {
