@@ -173,13 +173,12 @@ def test_citations_jump_to_their_passage(open_page: Any, site: Site) -> None:
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelectorAll(\".turn[aria-busy='false']\").length === 2")
     keep_screenshot(page, "conversation", whole=True)
-    cited = page.locator(".answer a, .source").first
-    if cited.count():
-        cited.click()
-        page.wait_for_selector(".part.found")
-        page.keyboard.press("Escape")
-        page.wait_for_selector(".turn")
-        assert page.locator(".turn").count() == 2
+    page.locator(".answer a").first.click()
+    page.wait_for_selector(".part.found mark")
+    assert "fifty minutes" in page.locator(".part.found mark").inner_text()
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".turn")
+    assert page.locator(".turn").count() == 2
 
 
 def test_keyboard_alone(open_page: Any) -> None:
