@@ -17,9 +17,11 @@ from pipeline.types import Answer
 from pipeline.web.events import Tell, event_reply, running
 from pipeline.web.operation import EVENTS, JSON, Call, Operation
 from pipeline.web.schema import array, boolean, integer, record, reference, string
-from pipeline.web.searching import COLLECTION, QUERY, WHERE
+from pipeline.web.searching import COLLECTION, WHERE
 from pipeline.web.service import Service
 from pipeline.web.shown import MODE, SCHEMAS
+
+QUESTION = string(minLength=1, maxLength=20_000)
 
 
 def ask(service: Service, call: Call) -> Reply:
@@ -129,7 +131,7 @@ OPERATIONS = (
         parameters=(COLLECTION,),
         body=record(
             {
-                "question": QUERY,
+                "question": QUESTION,
                 "k": integer("Passages to answer from.", minimum=1, maximum=50, default=USUAL_PASSAGES),
                 "mode": {**MODE, "default": "hybrid"},
                 "where": WHERE,
@@ -137,7 +139,7 @@ OPERATIONS = (
                 "judge": boolean("Have the chat model judge each sentence of its answer too.", default=False),
                 "think": boolean("Let a model that can reason do so first.", default=False),
                 "history": array(
-                    record({"question": QUERY, "answer": string(maxLength=100_000)}),
+                    record({"question": QUESTION, "answer": string(maxLength=100_000)}),
                     "Earlier turns, oldest first; `question` as it stood alone.",
                     maxItems=100,
                 ),

@@ -22,8 +22,11 @@ MOST_HITS = 200
 MOST_COLLECTIONS = 100
 NAME = string("Name of a collection.", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 COLLECTION = Parameter(name="collection", schema=NAME, place="path", required=True)
-WHERE = string("A condition on documents; see docs/search.md.", maxLength=10_000)
-QUERY = string(minLength=1, maxLength=20_000)
+IN_ADDRESS = 4_000
+"""Characters of a text in a query string: encoded they are twelve times as many at the most; an address has 64 kB."""
+
+WHERE = string("A condition on documents; see docs/search.md.", maxLength=IN_ADDRESS)
+QUERY = string(minLength=1, maxLength=IN_ADDRESS)
 
 
 def search(service: Service, call: Call) -> Reply:
@@ -86,8 +89,8 @@ def passages(service: Service, call: Call) -> Reply:
 
 
 HOW = (
-    Parameter(name="q", schema=string("The query.", maxLength=20_000, default="")),
-    Parameter(name="like", schema=string("PATH:LINE of a passage, in place of a query.", maxLength=4_000)),
+    Parameter(name="q", schema=string("The query.", maxLength=IN_ADDRESS, default="")),
+    Parameter(name="like", schema=string("PATH:LINE of a passage, in place of a query.", maxLength=IN_ADDRESS)),
     Parameter(name="k", schema=integer("How many hits.", minimum=1, maximum=MOST_HITS, default=10)),
     Parameter(name="mode", schema={**MODE, "default": "hybrid"}),
     Parameter(name="where", schema=WHERE),
