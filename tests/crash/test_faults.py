@@ -261,6 +261,7 @@ FILES = {
     "passages": "segments/*/passages.arrow",
     "documents": "segments/*/documents.arrow",
     "hashes": "segments/*/hashes.arrow",
+    "paths": "segments/*/paths.arrow",
     "deleted": "segments/*/deleted-*.arrow",
 }
 """Where each kind of file that counts is; of several, the newest is damaged."""
