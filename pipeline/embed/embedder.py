@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from pipeline.chunk import Tokenizer
 from pipeline.embed.checks import checked_matrix
 from pipeline.embed.identity import ModelIdentity, learn_identity, tokenizer_of
-from pipeline.embed.ordered import ordered_map
+from pipeline.embed.ordered import WINDOW_FACTOR, ordered_map
 from pipeline.errors import (
     BadReply,
     BadRequest,
@@ -51,6 +52,10 @@ FIRST_TEXTS = 4
 
 They hold not less than so many texts.
 """
+
+REQUEST_SECONDS = 5.0
+"""What a request shall take at the most: on a slow server requests stay small, as nothing can be committed before they
+are answered."""
 
 HOPELESS_AFTER = 16
 """Texts that fail one by one with no success in between before the server, not the texts, is held to blame."""
@@ -96,6 +101,7 @@ class Embedder:
         self._identity: ModelIdentity | None = None
         self._lock = threading.RLock()
         self._failures_in_a_row = 0
+        self._seconds_a_text = 0.0
 
     @property
     def identity(self) -> ModelIdentity:
@@ -133,7 +139,7 @@ class Embedder:
     ) -> Generator[Outcome]:
         """Embeds a lazy stream, `batch_size` texts a request and `concurrency` requests at a time and host, in order.
 
-        The first requests are smaller.
+        The first requests are smaller, and so are all to a slow server.
         Chunks come out in the order in which they went in: runs of them with their vectors, and single ones that
         failed by their own fault. Any other error (server gone, wrong dimension) is raised. Close the generator to
         stop early; what was embedded but had not come out yet is then in `unclaimed`, by batch.
@@ -168,12 +174,17 @@ class Embedder:
             number += 1
 
     def _size_of(self, number: int) -> int:
-        """Texts in a batch: the first ones are small, and each round of requests takes twice as many."""
-        first = max(FIRST_TEXTS, self.batch_size // FIRST_SHARE)
-        return min(self.batch_size, first * 2 ** min(FIRST_SHARE, number // self.concurrency))
+        """Texts in a batch: few while nothing has been answered, then as many as the server takes in good time."""
+        first = min(self.batch_size, max(FIRST_TEXTS, self.batch_size // FIRST_SHARE))
+        # Batches are drawn so far ahead of the answers.
+        if number < self._workers * WINDOW_FACTOR:
+            return first
+        quick = int(REQUEST_SECONDS / max(self._seconds_a_text, 1e-9))
+        return max(first, min(self.batch_size, quick))
 
     def _embed_group(self, chunks: tuple[Chunk, ...]) -> list[Outcome]:
         prefix = self.identity.document_prefix
+        began = time.monotonic()
         try:
             matrix = self._request([prefix + chunk.embedded_text for chunk in chunks])
         except BLAMES_THE_TEXT as error:
@@ -185,6 +196,7 @@ class Embedder:
             return self._embed_group(chunks[:middle]) + self._embed_group(chunks[middle:])
         with self._lock:
             self._failures_in_a_row = 0
+            self._seconds_a_text = (time.monotonic() - began) / len(chunks)
         return [Vectors(chunks=chunks, matrix=matrix)]
 
     def _count_failure(self, error: PipelineError) -> None:

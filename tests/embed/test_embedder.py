@@ -9,6 +9,7 @@ import pytest
 from pipeline.api import Client
 from pipeline.api.retry import RetryPolicy
 from pipeline.embed import Embedder, FailedChunk
+from pipeline.embed import embedder as embedder_module
 from pipeline.embed.embedder import HOPELESS_AFTER
 from pipeline.errors import (
     BadReply,
@@ -66,22 +67,33 @@ def embed_all(embedder: Embedder, given: list[Chunk]) -> tuple[dict[str, np.ndar
 
 
 def test_each_text_gets_its_own_vector_in_batches(client: Client, behaviour: Behaviour) -> None:
-    """100 texts in batches of 8, the first four of half the size, at most 4 at once; each vector belongs to its text."""
+    """100 texts in batches of 8, the first sixteen of half the size, at most 4 at once; each vector belongs to its text."""
     behaviour.delay = 0.01
     vectors, failed = embed_all(embedder_of(client, batch_size=8, concurrency=4), chunks(100))
     assert not failed
     assert len(vectors) == 100
     for text, vector in vectors.items():
         np.testing.assert_allclose(vector, vector_of(text, 384), atol=1e-6)
-    assert sorted(behaviour.batches) == [4] * 5 + [8] * 10
+    assert sorted(behaviour.batches) == [4] * 17 + [8] * 4
     assert 1 < behaviour.most_in_flight <= 4
 
 
 def test_first_requests_are_small(client: Client, behaviour: Behaviour) -> None:
-    """Each round of requests takes twice as many texts as the one before it, up to the size of a batch."""
+    """Until an answer tells how quick the server is, and as far ahead as batches are drawn, requests hold few texts."""
     vectors, _ = embed_all(embedder_of(client, batch_size=32, concurrency=1), chunks(100))
     assert len(vectors) == 100
-    assert behaviour.batches == [4, 8, 16, 32, 32, 8]
+    assert behaviour.batches == [4, 4, 4, 4, 32, 32, 20]
+
+
+def test_requests_to_a_slow_server_stay_small(
+    client: Client, behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where few texts take longer than a request shall, no request has more: what is embedded can be committed."""
+    monkeypatch.setattr(embedder_module, "REQUEST_SECONDS", 0.01)
+    behaviour.delay = 0.02
+    vectors, _ = embed_all(embedder_of(client, batch_size=32, concurrency=1), chunks(60))
+    assert len(vectors) == 60
+    assert behaviour.batches == [4] * 15
 
 
 def test_spare_workers_do_not_ask_for_more_at_once(client: Client, behaviour: Behaviour) -> None:
