@@ -36,16 +36,15 @@ from pipeline.web.schema import reference, string
 from pipeline.web.service import Service
 from pipeline.web.settings import WebSettings
 from pipeline.web.shown import SCHEMAS
-from pipeline.web.static_files import INDEX, file_reply, read_files, style_hash
+from pipeline.web.static_files import INDEX, file_reply, read_files
 
 STATIC = "static"
 CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' {style}; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
-"""With the hash of the one `style` element that the page has."""
-
 SECURITY = {
+    "content-security-policy": CONTENT_POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "no-referrer",
@@ -111,8 +110,6 @@ class WebApp:
         self.library = Library(config)
         self.service = Service(self.library, self.settings)
         self._files = read_files()
-        policy = CONTENT_POLICY.format(style=style_hash(self._files[INDEX]))
-        self._secure = {"content-security-policy": policy, **SECURITY}
         self._rate = Rate(self.settings.rate, self.settings.burst)
         self._document = openapi_document(OPERATIONS, ALL_SCHEMAS, with_token=bool(self.settings.token))
         self._running = Running()
@@ -124,7 +121,7 @@ class WebApp:
     def guard(self, bound: str) -> Guard:
         """Only the page itself may ask: no other origin is let in."""
         told = Forbidden("this host or origin may not ask here", hint="open the address that `pipeline web` printed")
-        return Guard(bound=bound, origins=(), refused=self._secured(failure_reply(told)))
+        return Guard(bound=bound, origins=(), refused=_secured(failure_reply(told)))
 
     def body_limit(self, method: str, path: str) -> int | None:
         takes_file = any(each.takes_file and each.match(_parts(path)) is not None for each in OPERATIONS)
@@ -136,7 +133,7 @@ class WebApp:
             told: HttpError = TooLarge(f"the body is longer than {self.settings.body_bytes:,} bytes")
         else:
             told = Busy(text, hint="try again in a moment")
-        return self._secured(json_reply(error_json(told), status))
+        return _secured(json_reply(error_json(told), status))
 
     def handle(self, request: Request) -> Reply:
         """Answers a request; every failure is an answer too. The caller closes the reply."""
@@ -144,7 +141,7 @@ class WebApp:
         self._running.add(request.cancellation)
         name, reply = self._answered(request)
         self.service.metrics.answered(name, request.method, reply.status, time.perf_counter() - started)
-        return self._secured(reply)
+        return _secured(reply)
 
     def close(self) -> None:
         self._running.end()
@@ -155,9 +152,6 @@ class WebApp:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _secured(self, reply: Reply) -> Reply:
-        return replace(reply, headers={**NEVER_KEPT, **reply.headers, **self._secure})
 
     def _answered(self, request: Request) -> tuple[str, Reply]:
         """The operation's name, for the metrics, and the reply."""
@@ -213,3 +207,7 @@ def _parts(path: str) -> list[str]:
 def _wrong_method(allowed: list[str]) -> MethodNotAllowed:
     methods = ", ".join(allowed)
     return MethodNotAllowed("this cannot be done here", hint=f"it takes {methods}", headers={"allow": methods})
+
+
+def _secured(reply: Reply) -> Reply:
+    return replace(reply, headers={**NEVER_KEPT, **reply.headers, **SECURITY})

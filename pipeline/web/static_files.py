@@ -1,14 +1,9 @@
-"""The page's files: read once from the package, sent with a type, an ETag and, where it is taken, compressed.
-
-The page itself gets its style sheets as one `style` element, so that its first paint waits for no other request.
-"""
+"""The page's files: read once from the package, sent with a type, an ETag and, where it is taken, compressed."""
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +11,6 @@ from pipeline.server.exchange import Reply, Request
 
 FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
-SHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\n')
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -36,21 +30,11 @@ class File:
 
 def read_files() -> dict[str, File]:
     """Every file of the page, by its name below the folder."""
-    found = {
-        path.relative_to(FOLDER).as_posix(): _file(path.read_bytes(), path.suffix)
+    return {
+        str(path.relative_to(FOLDER).as_posix()): _read(path)
         for path in sorted(FOLDER.rglob("*"))
         if path.suffix in TYPES and path.is_file()
     }
-    page = found[INDEX].content.decode()
-    style = "".join(found[name].content.decode() for name in SHEET.findall(page))
-    page = SHEET.sub("", page).replace("</title>\n", f"</title>\n<style>{style}</style>\n")
-    return {**found, INDEX: _file(page.encode(), ".html")}
-
-
-def style_hash(page: File) -> str:
-    """What a content policy calls the page's own `style` element."""
-    style = page.content.partition(b"<style>")[2].partition(b"</style>")[0]
-    return f"'sha256-{base64.b64encode(hashlib.sha256(style).digest()).decode()}'"
 
 
 def file_reply(file: File, request: Request) -> Reply:
@@ -67,10 +51,11 @@ def takes_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "").lower()
 
 
-def _file(content: bytes, suffix: str) -> File:
+def _read(path: Path) -> File:
+    content = path.read_bytes()
     return File(
         content=content,
         packed=gzip.compress(content, 9, mtime=0),
         tag=f'"{hashlib.sha256(content).hexdigest()[:20]}"',
-        kind=TYPES[suffix],
+        kind=TYPES[path.suffix],
     )
