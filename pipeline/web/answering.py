@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from pipeline.answer import USUAL_PASSAGES, choose_chat_model
+from pipeline.answer import PROMPTS, USUAL_PASSAGES, choose_chat_model
 from pipeline.answer.rewrite import Standalone, standalone_question
 from pipeline.conversation import Conversation
 from pipeline.server.exchange import Reply, json_reply
@@ -17,7 +17,7 @@ from pipeline.types import Answer
 from pipeline.web.events import Tell, event_reply, running
 from pipeline.web.operation import EVENTS, JSON, Call, Operation
 from pipeline.web.schema import array, boolean, integer, record, reference, string
-from pipeline.web.searching import COLLECTION, WHERE
+from pipeline.web.searching import COLLECTION, PLAN, WHERE
 from pipeline.web.service import Service
 from pipeline.web.shown import MODE, SCHEMAS
 
@@ -84,6 +84,8 @@ def answered(
             k=call.get("k") or USUAL_PASSAGES,
             mode=call.get("mode") or "hybrid",
             where=call.get("where") or None,
+            plan=call.get("plan"),
+            prompt=call.get("prompt"),
             judge=bool(call.get("judge")),
             think=bool(call.get("think")),
             on_text=on_text,
@@ -135,6 +137,8 @@ OPERATIONS = (
                 "k": integer("Passages to answer from.", minimum=1, maximum=50, default=USUAL_PASSAGES),
                 "mode": {**MODE, "default": "hybrid"},
                 "where": WHERE,
+                "plan": PLAN,
+                "prompt": string("How the model is asked; see docs/answering.md.", enum=list(PROMPTS)),
                 "chat_model": string(maxLength=300),
                 "judge": boolean("Have the chat model judge each sentence of its answer too.", default=False),
                 "think": boolean("Let a model that can reason do so first.", default=False),
@@ -145,7 +149,7 @@ OPERATIONS = (
                 ),
                 "stream": boolean(default=False),
             },
-            optional=("k", "mode", "where", "chat_model", "judge", "think", "history", "stream"),
+            optional=("k", "mode", "where", "plan", "prompt", "chat_model", "judge", "think", "history", "stream"),
         ),
         replies={200: {JSON: reference("Answer"), EVENTS: string()}},
         errors=(404, 409, 502, 503),

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from pipeline.collection import AUTO, find_in
-from pipeline.query import RERANK_SECONDS, Judge, SearchOptions, chat_judge
+from pipeline.query import PLAN_SECONDS, PLANS, RERANK_SECONDS, Judge, Planner, SearchOptions, chat_judge
 from pipeline.query.snippets import matches
 from pipeline.server.exchange import Reply, json_reply
 from pipeline.shapes import found_json, stretch_json
@@ -26,6 +26,7 @@ IN_ADDRESS = 4_000
 """Characters of a text in a query string: encoded they are twelve times as many at the most; an address has 64 kB."""
 
 WHERE = string("A condition on documents; see docs/search.md.", maxLength=IN_ADDRESS)
+PLAN = string("Search for more than the question; see docs/search.md.", enum=list(PLANS))
 QUERY = string(minLength=1, maxLength=IN_ADDRESS)
 
 
@@ -53,11 +54,13 @@ def _searched(service: Service, call: Call, names: Sequence[str]) -> Reply:
         collapse=call["collapse"],
         merge=call["merge"],
         parent=call.get("parent"),
+        plan=call.get("plan"),
+        plan_seconds=call["plan_seconds"],
         rerank_seconds=call["rerank_seconds"],
         explain=call["explain"],
     )
-    with _judge(service, call, names[0]) as judge:
-        found = find_in(collections, query, options, like=like, judge=judge)
+    with _helpers(service, call, names[0]) as (judge, planner):
+        found = find_in(collections, query, options, like=like, judge=judge, planner=planner)
     seconds = round(time.perf_counter() - started, 4)
     shape = found_json(found, query=query, like=like, names=names, seconds=seconds)
     if call["highlight"]:
@@ -67,17 +70,24 @@ def _searched(service: Service, call: Call, names: Sequence[str]) -> Reply:
 
 
 @contextmanager
-def _judge(service: Service, call: Call, collection: str) -> Generator[Judge | None]:
-    """What reranks, if that is asked for: one of the few answers at a time, it ends where the client goes away.
+def _helpers(service: Service, call: Call, collection: str) -> Generator[tuple[Judge | None, Planner | None]]:
+    """What reranks and what plans, if that is asked for.
 
-    A name is a chat model's here, never a folder of the server, but for the one that `auto` looks into.
+    Where a chat model does, it is one of the few answers at a time, and ends where the client goes away. A name to
+    rerank by is a chat model's here, never a folder of the server, but for the one that `auto` looks into.
     """
-    name = call.get("rerank")
-    if name is None:
-        yield None
+    name, plan = call.get("rerank"), call.get("plan")
+    if name is None and plan in (None, "split"):
+        yield None, None
         return
-    with service.answering(), service.library.asking(collection, call.request.cancellation) as opened:
-        yield opened.judge(AUTO) if name == AUTO else chat_judge(lambda: opened.connection.client, name)
+    with (
+        service.answering(),
+        service.library.asking(collection, call.request.cancellation, call.get("chat_model")) as opened,
+    ):
+        judge = None
+        if name is not None:
+            judge = opened.judge(AUTO) if name == AUTO else chat_judge(lambda: opened.connection.client, name)
+        yield judge, opened.planner(plan) if plan else None
 
 
 def passages(service: Service, call: Call) -> Reply:
@@ -104,6 +114,13 @@ HOW = (
             "Show the section of a passage, or so many passages on either side; not with merge.",
             pattern=r"^(section|[0-9]{1,2})$",
         ),
+    ),
+    Parameter(name="plan", schema=PLAN),
+    Parameter(
+        name="plan_seconds", schema=number("What a plan may take.", minimum=0.1, maximum=120, default=PLAN_SECONDS)
+    ),
+    Parameter(
+        name="chat_model", schema=string("For a plan and `rerank=auto`; else the one that answers.", maxLength=300)
     ),
     Parameter(
         name="rerank",

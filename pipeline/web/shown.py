@@ -88,12 +88,13 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "A list, of several.",
             },
             "like": string(),
+            "plan": record({"kind": string(), "queries": array(string()), "passage": string()}),
             "mode": MODE,
             "hits": array(reference("Hit")),
             "notices": array(string()),
             "seconds": number(),
         },
-        optional=("like",),
+        optional=("like", "plan"),
     ),
     "Answer": record(
         {

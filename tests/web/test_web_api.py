@@ -140,6 +140,17 @@ def test_rerank(client: httpx.Client) -> None:
         assert client.get(f"{NOTES}/search", params={**asked, "rerank": folder}).status_code == 400
 
 
+def test_plan(client: httpx.Client) -> None:
+    """A question with two parts is taken apart by rule, one that a chat model plans has what it wrote or a notice."""
+    asked = {"q": "how often are keys rotated and where are backups kept?", "k": 3, "explain": "true"}
+    found = client.get(f"{NOTES}/search", params={**asked, "plan": "split"}).raise_for_status().json()
+    assert found["plan"]["queries"] == ["how often are keys rotated?", "where are backups kept?"]
+    assert all(hit["explain"]["plan"]["rank"] == hit["rank"] for hit in found["hits"])
+    asked |= {"plan": "hyde", "chat_model": "smollm2:135m", "plan_seconds": 60}
+    found = client.get(f"{NOTES}/search", params=asked).raise_for_status().json()
+    assert found["plan"]["passage"] or found["notices"]
+
+
 def test_reranking_is_one_of_few_answers(client: httpx.Client, site: Site) -> None:
     """Where as many answers are written as may be, there is no judging beside them; the search itself goes on."""
     asked = {"q": "keys", "rerank": "auto"}
