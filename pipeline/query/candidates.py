@@ -25,7 +25,8 @@ class Candidate:
 
     `deviations` says how far the cosine stands above what is usual for the query, `share` how much of the weight of
     the query's words the row has, `own` what both make, `neighbours` what the candidates most like it have of that.
-    `plan_ranks` are those that the queries of a plan gave it, the question's own first.
+    `score` is what it is ranked by, `fused` what that was before a plan. `plan_ranks` are those that the queries of a
+    plan gave it, the question's own first.
     """
 
     row: int
@@ -38,6 +39,7 @@ class Candidate:
     share: float | None = None
     own: float | None = None
     neighbours: float | None = None
+    fused: float | None = None
     fused_rank: int = 0
     plan_rank: int = 0
     plan_ranks: tuple[int, ...] = ()
@@ -144,6 +146,7 @@ class Search:
                 share=float(part[at]),
                 own=float(own[at]),
                 neighbours=float(neighbours[at]),
+                fused=float(score[at]),
                 fused_rank=rank,
             )
             for rank, at in enumerate(np.lexsort((rows, -score)).tolist(), start=1)

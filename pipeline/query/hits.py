@@ -79,10 +79,10 @@ def _stages(candidate: Candidate, scope: Scope, words: str) -> dict[str, Stage]:
             detail={"share": candidate.share or 0.0},
             terms={item.term: item.score for item in scope.lexical.explain(words, candidate.row)},
         )
-    if candidate.fused_rank:
+    if candidate.fused is not None:
         made_of = {"own": candidate.own, "neighbours": candidate.neighbours}
         detail = {name: value for name, value in made_of.items() if value is not None}
-        stages["fused"] = Stage(rank=candidate.fused_rank, score=candidate.score, detail=detail)
+        stages["fused"] = Stage(rank=candidate.fused_rank, score=candidate.fused, detail=detail)
     if candidate.plan_rank:
         first, *others = candidate.plan_ranks
         ranks = {"question": float(first), **{f"{number}": float(rank) for number, rank in enumerate(others, start=1)}}

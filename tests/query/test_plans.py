@@ -111,6 +111,9 @@ def test_what_the_plan_finds_comes_up(notes: Collection, mode: str) -> None:
     for hit in found.hits:
         assert hit.explain is not None
         stage = hit.explain["plan"]
+        if mode == "hybrid":
+            fused = hit.explain["fused"]
+            assert fused.score == pytest.approx(0.7 * fused.detail["own"] + 0.3 * fused.detail["neighbours"], rel=1e-5)
         assert (stage.rank, stage.score) == (hit.rank, hit.score)
         own, first, second = (scores.get(hit.chunk_id, 0.0) for scores in (plain, *alone))
         assert hit.score == pytest.approx((own + max(first, second)) / 2, abs=1e-5)
