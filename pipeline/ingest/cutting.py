@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import subprocess
-import sys
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import BinaryIO, cast
@@ -20,7 +19,7 @@ from pipeline.cores import available_cores
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
 from pipeline.read import Found
 from pipeline.read.frames import read_frame, write_frame
-from pipeline.read.processes import start_process
+from pipeline.read.processes import another_helps, start_process
 from pipeline.store import StoredDocument
 
 logger = logging.getLogger(__name__)
@@ -70,7 +69,7 @@ class Cutting:
         self._waiting: deque[tuple[Task, _Worker | None]] = deque()
         self._workers: list[_Worker] = []
         self._cut_here = 0
-        self._alone = not sys.executable or available_cores() < 2
+        self._alone = not another_helps()
 
     def __enter__(self) -> Cutting:
         return self

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import subprocess
-import sys
 
-from pipeline.cores import available_cores
-from pipeline.read.processes import start_process
+from pipeline.read.processes import another_helps, start_process
 from pipeline.store import Layout
 
 logger = logging.getLogger(__name__)
@@ -24,7 +22,7 @@ class LexicalBeside:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._process: subprocess.Popen[bytes] | None = None
-        self._alone = not sys.executable or available_cores() < 2
+        self._alone = not another_helps()
 
     def __enter__(self) -> LexicalBeside:
         return self

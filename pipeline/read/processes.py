@@ -9,6 +9,13 @@ import os
 import subprocess
 import sys
 
+from pipeline.cores import available_cores
+
+
+def another_helps() -> bool:
+    """Whether a process beside this one can be started and has a core of its own."""
+    return bool(sys.executable) and available_cores() > 1
+
 
 def start_process(module: str, *arguments: str, quiet: bool = False) -> subprocess.Popen[bytes]:
     """Runs `python -m module`, which imports what this process can import, and nothing from the working folder (-P).

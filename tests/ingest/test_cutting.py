@@ -20,7 +20,7 @@ from pipeline.chunk import ChunkSettings, token_counter
 from pipeline.ingest import cutting
 from pipeline.ingest.cut import Cut, Unread, cut_file, from_json, to_json
 from pipeline.ingest.cutting import FILES_AHEAD, Cutting, Task
-from pipeline.read import Found, discover
+from pipeline.read import Found, discover, processes
 from pipeline.read.frames import read_frame, write_frame
 
 SETTINGS = ChunkSettings(max_tokens=40)
@@ -65,7 +65,8 @@ def folder(tmp_path: Path) -> Path:
 def helped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes help from the first file on, whatever this machine has."""
     monkeypatch.setattr(cutting, "WORTH_SHARING", 0)
-    monkeypatch.setattr(cutting, "available_cores", lambda: 2)
+    for module in (cutting, processes):
+        monkeypatch.setattr(module, "available_cores", lambda: 2)
 
 
 @pytest.mark.usefixtures("helped")
