@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -262,11 +262,21 @@ def carry_over(layout: Layout, sources: Sequence[Segment], merged: Segment) -> N
 
     What cannot be done, or written, now is made from the texts later.
     """
-    found = [(read_terms(layout, source), source.live_mask) for source in sources]
-    known = [(terms, live) for terms, live in found if terms is not None]
-    if len(known) == len(found):
-        with contextlib.suppress(StorageUnwritable):
-            write_terms(layout, merged, merged_parts(known), languages_of(merged))
+    with contextlib.suppress(StorageUnwritable, _NotMade):
+        write_terms(layout, merged, merged_parts(_known(layout, sources)), languages_of(merged))
+
+
+class _NotMade(Exception):
+    """A segment has no lexical index."""
+
+
+def _known(layout: Layout, sources: Iterable[Segment]) -> Iterator[tuple[SegmentTerms, NDArray[np.bool_]]]:
+    """What the segments hold and which of their rows still count, one mapped at a time. Raises _NotMade."""
+    for source in sources:
+        terms = read_terms(layout, source)
+        if terms is None:
+            raise _NotMade
+        yield terms, source.live_mask
 
 
 def bring_up_to_date(snapshot: Snapshot) -> None:

@@ -1,17 +1,17 @@
 """The vectors of a segment for whoever goes through all of them once: read, and not mapped.
 
-In: a segment. Out: an array of its rows as far as slicing goes. Pages of a map count as memory of the process as long
-as they are mapped, and one row may bring two megabytes of its neighbours with it.
+In: a file and where in it they start. Out: an array of the rows as far as slicing goes. Pages of a map count as memory
+of the process as long as they are mapped, and one row may bring two megabytes of its neighbours with it.
 """
 
 from __future__ import annotations
 
 import os
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.store.files import reading
-from pipeline.store.segment import Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class PassingVectors:
     """Float32 of `shape` (rows, dimension); each index or slice gives a copy. Raises CorruptCollection."""
 
-    def __init__(self, segment: Segment, dimension: int) -> None:
-        self.shape = segment.record.rows, dimension
-        self._path, self._offset = segment.vector_bytes()
+    def __init__(self, path: Path, offset: int, shape: tuple[int, int]) -> None:
+        self.shape = shape
+        self._path, self._offset = path, offset
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -26,6 +26,7 @@ from pipeline.store.files import (
 )
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, SEGMENT_FILES, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
+from pipeline.store.passing import PassingVectors
 from pipeline.store.paths import STORED, PathTable, path_table
 from pipeline.store.verified import VerifiedFiles
 
@@ -155,21 +156,25 @@ class Segment:
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """Float32, shape (rows, dimension), mapped from the file without a copy; read-only."""
+        values = self._vector_values(self._table(VECTORS))
+        return values.to_numpy(zero_copy_only=True).reshape(self.record.rows, self._dimension)
+
+    @cached_property
+    def passing_vectors(self) -> PassingVectors:
+        """The same, for whoever goes through them or wants some only once: read where they are asked for."""
+        path, offset = self.vector_bytes()
+        return PassingVectors(path, offset, (self.record.rows, self._dimension))
+
+    def _vector_values(self, table: pa.Table) -> pa.FloatArray:
         import pyarrow as pa  # noqa: PLC0415 - heavy
 
-        table = self._table(VECTORS)
         kind = table.schema.field("vector").type
         if not pa.types.is_fixed_size_list(kind) or kind.list_size != self._dimension:
             actual = kind.list_size if pa.types.is_fixed_size_list(kind) else 0
             raise DimensionMismatch(
                 model=self._model, expected=self._dimension, actual=actual, where=f"segment {self.id}"
             )
-        return (
-            _only_chunk(table.column("vector"))
-            .flatten()
-            .to_numpy(zero_copy_only=True)
-            .reshape(self.record.rows, self._dimension)
-        )
+        return _only_chunk(table.column("vector")).flatten()
 
     def stored_documents(self) -> Iterator[StoredDocument]:
         """Every document of the segment, dead ones included, in order of position."""
@@ -221,8 +226,7 @@ class Segment:
         with reading(path):
             mapped = pa.memory_map(str(path))
             whole = mapped.read_buffer(mapped.size())
-            column = _only_chunk(pa.ipc.open_file(whole).read_all().column("vector"))
-            values = column.flatten().buffers()[1]
+            values = self._vector_values(pa.ipc.open_file(whole).read_all()).buffers()[1]
         return path, values.address - whole.address if values is not None else 0
 
     def _batches(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

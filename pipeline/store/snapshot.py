@@ -166,14 +166,21 @@ class Snapshot:
         return table.column("path"), sizes, times
 
     def vectors_of(self, content_hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-        """The stored vectors, each of shape (dimension,), of those texts with one of these hashes that have one."""
+        """The stored vectors, each of shape (dimension,), of those texts with one of these hashes that have one.
+
+        Copies: pages of mapped vectors would stay with a run that finds some in every segment.
+        """
+        import numpy as np  # noqa: PLC0415 - heavy
+
         found: dict[bytes, NDArray[np.float32]] = {}
         missing = list(dict.fromkeys(content_hashes))
         for segment in reversed(self.segments):
             if not missing:
                 break
             rows = segment.rows_of(missing)
-            found.update((digest, segment.vectors[row]) for digest, row in rows.items())
+            if rows:
+                vectors = segment.passing_vectors[np.fromiter(rows.values(), np.intp, len(rows))]
+                found.update(zip(rows, vectors, strict=True))
             missing = [digest for digest in missing if digest not in rows]
         return found
 

@@ -243,7 +243,7 @@ class CollectionWriter:
         segment = Segment(self.layout, record, model=model.name, dimension=model.dimension, verified=verified)
         path = self.layout.index(record.id, generation)
         with writing(path):
-            facts = build_index(PassingVectors(segment, model.dimension), path)
+            facts = build_index(segment.passing_vectors, path)
         if facts is None:
             return record
         file = flushed(path)

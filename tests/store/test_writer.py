@@ -33,6 +33,7 @@ from pipeline.store import (
 from pipeline.store.manifest import write_manifest
 from tests import make
 
+MAPS = Path("/proc/self/maps")
 DIMENSION = 8
 
 
@@ -97,6 +98,18 @@ def test_stored_vector_is_found_by_content_hash(layout: Layout) -> None:
     np.testing.assert_array_equal(found[one], make.unit_rows(2, DIMENSION, seed=0)[0])
     np.testing.assert_array_equal(found[two], make.unit_rows(2, DIMENSION, seed=0)[1])
     assert snapshot.vectors_of([]) == {}
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="only Linux lists what a process maps")
+def test_stored_vectors_that_were_looked_up_leave_nothing_mapped(layout: Layout) -> None:
+    """Else what a long run finds again, here and there in every segment, would count as its memory."""
+    snapshot = commit_two(layout)
+    found = snapshot.vectors_of([make.chunk("two").content_hash])
+    assert len(found) == 1
+    vectors = str(layout.segment(snapshot.segments[0].id) / "vectors.arrow")
+    assert vectors not in MAPS.read_text()
+    assert len(snapshot.segments[0].vectors)
+    assert vectors in MAPS.read_text()
 
 
 def test_hashes_that_begin_alike_are_told_apart(layout: Layout) -> None:
