@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,7 @@ def build(home: Path) -> dict[str, Any]:
     snapshot = Snapshot.open(Layout.of(home, "scale"))
     load_faiss()
     for segment in snapshot.segments:
-        assert len(segment.vectors)
+        assert len(segment.passing_vectors)
     before, peak, done = private_mb(), [0.0], threading.Event()
 
     def watch() -> None:
@@ -167,7 +167,7 @@ def build(home: Path) -> dict[str, Any]:
     for segment in snapshot.segments:
         path = home / f"{segment.id}.faiss"
         started, worked = time.perf_counter(), time.process_time()
-        facts = build_index(segment.vectors, path)
+        facts = build_index(cast("Matrix", segment.passing_vectors), path)
         seconds, cpu = seconds + time.perf_counter() - started, cpu + time.process_time() - worked
         files[segment.id] = (str(path), {name: getattr(facts, name) for name in IndexFacts.__slots__})
     done.set()

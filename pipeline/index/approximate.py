@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -64,12 +65,16 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
     centre.add(_mean(vectors))
     index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
     # More threads wait for each other where cores are shared, and take twice the processor time (measured).
-    with one_faiss_thread():
+    # The exact neighbours of the sample need the vectors alone: they are found at the same time.
+    truth = Ranking(_sample(vectors), min(NEIGHBOURS, rows))
+    with one_faiss_thread(), ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
+        scanned = beside.submit(scan, truth, 0, vectors, None, batch_block=BLOCK)
         # With its one centre there is nothing to learn from the rows.
         index.train(vectors[:1])
         for start in range(0, rows, BLOCK):
             index.add(vectors[start : start + BLOCK])
-        candidates, recall, sampled = _calibrate(index, vectors)
+        scanned.result()
+        candidates, recall = _calibrate(index, truth)
     return IndexFacts(
         kind=KIND,
         rows=rows,
@@ -77,7 +82,7 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
         candidates=candidates,
         recall=recall,
         goal=GOAL,
-        sampled=sampled,
+        sampled=len(truth.queries),
         crc32=_write(index, path),
         library=f"faiss {faiss.__version__}",
         format=FORMAT,
@@ -144,8 +149,8 @@ def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return (total / len(range(0, rows, step))).astype(np.float32)[None, :]
 
 
-def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, int]:
-    """The fewest candidates that reach the goal, or else the most; their recall; the number of rows sampled."""
+def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Queries to measure recall with: rows with noise, shape (`SAMPLED`, dimension) or as many as there are rows."""
     import numpy as np  # noqa: PLC0415 - heavy
 
     rows, dimension = vectors.shape
@@ -155,16 +160,22 @@ def _calibrate(index: Any, vectors: NDArray[np.float32]) -> tuple[int, float, in
     noise *= NOISE / np.linalg.norm(noise, axis=1, keepdims=True)
     queries = vectors[chosen] + noise
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    truth = Ranking(queries, min(NEIGHBOURS, rows))
-    scan(truth, 0, vectors, None, batch_block=BLOCK)
-    _, found = index.search(queries, min(LADDER[-1], rows))
-    missed, ranks = len(vectors), list[int]()
+    return queries
+
+
+def _calibrate(index: Any, truth: Ranking) -> tuple[int, float]:
+    """The fewest candidates that reach the goal, or else the most; their recall of the true neighbours."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    rows: int = index.ntotal
+    _, found = index.search(truth.queries, min(LADDER[-1], rows))
+    ranks: list[int] = []
     for best, seen in zip(truth.best, found, strict=True):
         rank: dict[int, int] = {row: at for at, row in enumerate(seen.tolist())}
-        ranks.extend(rank.get(row, missed) for row in best.rows.tolist())
+        ranks.extend(rank.get(row, rows) for row in best.rows.tolist())
     recalls = [float(np.mean(np.array(ranks) < count)) for count in LADDER]
     at = next((at for at, recall in enumerate(recalls) if recall >= GOAL), len(LADDER) - 1)
-    return LADDER[at], recalls[at], len(chosen)
+    return LADDER[at], recalls[at]
 
 
 def _write(index: Any, path: Path) -> int:
