@@ -106,7 +106,9 @@ def _write_ipc(
     return flushed(path)
 
 
-def write_matrix(path: Path, column: str, blocks: Iterable[bytes], *, shape: tuple[int, int]) -> FileRecord:
+def write_matrix(
+    path: Path, column: str, blocks: Iterable[bytes | memoryview], *, shape: tuple[int, int]
+) -> FileRecord:
     """Writes float32 rows as one batch, as `write_table` would, without ever holding them in memory.
 
     `blocks` give the bytes of the rows in order. Raises StorageUnwritable.
@@ -133,7 +135,7 @@ class _SubstitutingSink:
 
     closed = False
 
-    def __init__(self, file: BinaryIO, stand_in: pa.Buffer, blocks: Iterable[bytes]) -> None:
+    def __init__(self, file: BinaryIO, stand_in: pa.Buffer, blocks: Iterable[bytes | memoryview]) -> None:
         self._file = file
         self._stand_in = stand_in
         self._blocks = blocks

@@ -6,14 +6,13 @@ decided by `plan_merges`, which does no I/O.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import CorruptCollection
 from pipeline.store.builder import hash_table, segment_in_place
-from pipeline.store.files import FileRecord, map_table, reading, write_matrix, write_table, write_tables
+from pipeline.store.files import FileRecord, map_table, write_matrix, write_table, write_tables
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.paths import STORED, path_table
@@ -80,20 +79,13 @@ def merge_segments(layout: Layout, segments: Sequence[Segment], dimension: int, 
     return SegmentRecord(id=segment_id, rows=rows, documents=documents, files=files)
 
 
-def _live_vector_bytes(segments: Sequence[Segment], dimension: int) -> Iterator[bytes]:
+def _live_vector_bytes(segments: Sequence[Segment], dimension: int) -> Iterator[memoryview]:
     """The vectors' bytes, read rather than mapped: pages of a map would count as memory of this process."""
-    width = 4 * dimension
+    rows = max(1, COPIED_AT_ONCE // (4 * dimension))
     for segment in segments:
-        path, offset = segment.vector_bytes()
-        with reading(path), path.open("rb") as file:
-            for first, last in _runs(segment):
-                position = offset + first * width
-                while position < offset + last * width:
-                    block = os.pread(file.fileno(), min(COPIED_AT_ONCE, offset + last * width - position), position)
-                    if not block:
-                        raise ValueError("it ends before its last row")
-                    yield block
-                    position += len(block)
+        for first, last in _runs(segment):
+            for start in range(first, last, rows):
+                yield segment.passing_vectors[start : min(start + rows, last)].data.cast("B")
 
 
 def _runs(segment: Segment) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class PassingVectors:
-    """Float32 of `shape` (rows, dimension); each index or slice gives a copy. Raises CorruptCollection."""
+    """Float32 of `shape` (rows, dimension); row numbers or a slice give a copy. Raises CorruptCollection."""
 
     def __init__(self, path: Path, offset: int, shape: tuple[int, int]) -> None:
         self.shape = shape
@@ -31,7 +31,7 @@ class PassingVectors:
     def __getitem__(self, key: slice | NDArray[np.intp]) -> NDArray[np.float32]:
         import numpy as np  # noqa: PLC0415 - heavy
 
-        rows = np.arange(len(self))[key]
+        rows = np.arange(*key.indices(len(self))) if isinstance(key, slice) else key
         found = np.empty((len(rows), self.shape[1]), np.float32)
         # Rows that follow each other are read together.
         starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()

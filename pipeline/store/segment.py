@@ -162,7 +162,7 @@ class Segment:
     @cached_property
     def passing_vectors(self) -> PassingVectors:
         """The same, for whoever goes through them or wants some only once: read where they are asked for."""
-        path, offset = self.vector_bytes()
+        path, offset = self._vector_bytes()
         return PassingVectors(path, offset, (self.record.rows, self._dimension))
 
     def _vector_values(self, table: pa.Table) -> pa.FloatArray:
@@ -218,7 +218,7 @@ class Segment:
         """The columns of one of its files."""
         return open_table(self._file(name)).schema
 
-    def vector_bytes(self) -> tuple[Path, int]:
+    def _vector_bytes(self) -> tuple[Path, int]:
         """The file that holds the vectors and where in it they start, row after row of little-endian float32."""
         import pyarrow as pa  # noqa: PLC0415 - heavy
 
