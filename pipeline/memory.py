@@ -17,7 +17,7 @@ ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 """Arrow reads this variable when it is imported. Source: Apache Arrow C++, "Environment Variables"."""
 
 
-def return_large_blocks() -> None:
+def return_freed_memory() -> None:
     """Lets glibc map blocks of `LARGE` bytes and more one by one, always, so that each goes back when it is freed.
 
     By itself it raises that bound to the largest block ever freed, and what replies and vectors leave behind between

@@ -32,7 +32,6 @@ HOPELESS_BELOW = 0.06
 DOUBTFUL_BELOW = 0.65
 """Probability below which the chat model is asked first whether the passages answer the question."""
 
-
 ANSWERABLE_FROM = 0.3
 """Mean of that probability and of the model's from which a doubtful question is answered.
 

@@ -23,7 +23,7 @@ from pipeline.config import Config
 from pipeline.errors import PipelineError, StorageError
 from pipeline.ingest import IndexReport
 from pipeline.interrupts import termination_raised
-from pipeline.memory import return_large_blocks
+from pipeline.memory import return_freed_memory
 
 
 @click.command(short_help="Bring a collection up to date with files and folders.")
@@ -61,7 +61,7 @@ def index(
     """
     if dry_run:
         return print_estimate(paths, name, chunker, chunk_tokens, language, config, strict=strict, as_json=as_json)
-    return_large_blocks()
+    return_freed_memory()
     report = IndexReport(collection=name)
     with termination_raised(), open_for_command(name, config) as collection, IndexBars() as bars:
         try:

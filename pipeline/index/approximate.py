@@ -64,10 +64,10 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
     centre = faiss.IndexFlatIP(dimension)
     centre.add(_mean(vectors))
     index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
-    # More threads wait for each other where cores are shared, and take twice the processor time (measured).
-    # The exact neighbours of the sample need the vectors alone: they are found at the same time.
     truth = Ranking(_sample(vectors), min(NEIGHBOURS, rows))
+    # More threads of FAISS wait for each other where cores are shared, and take twice the processor time (measured).
     with one_faiss_thread(), ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
+        # The exact neighbours of the sample need the vectors alone: they are found at the same time.
         scanned = beside.submit(scan, truth, 0, vectors, None, batch_block=BLOCK)
         # With its one centre there is nothing to learn from the rows.
         index.train(vectors[:1])

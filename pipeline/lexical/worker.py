@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.lexical.index import make_missing
-from pipeline.memory import return_large_blocks
+from pipeline.memory import return_freed_memory
 from pipeline.store import Layout, Snapshot
 
 
 def main() -> None:
-    return_large_blocks()
+    return_freed_memory()
     layout = Layout(Path(sys.argv[1]))
     snapshot: Snapshot | None = None
     while os.read(sys.stdin.fileno(), 2**16):

@@ -24,7 +24,7 @@ from pipeline.exchange import (
 )
 from pipeline.exchange.formats import FORMATS, JSONL
 from pipeline.interrupts import termination_raised
-from pipeline.memory import return_large_blocks
+from pipeline.memory import return_freed_memory
 from pipeline.store import Layout, require_collection
 
 STDOUT = "-"
@@ -92,7 +92,7 @@ def import_file(
     FILE is what `export` wrote, or Parquet or JSON lines with a text and a vector in each row, or NumPy vectors with
     JSON lines. It is checked as a whole before anything is stored. Documents of the same path are replaced.
     """
-    return_large_blocks()
+    return_freed_memory()
     report = ImportReport(collection=name)
     columns = Columns(text=text_column, vector=vector_column, path=path_column)
     layout = Layout.of(config.home, name)

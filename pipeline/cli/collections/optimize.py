@@ -11,7 +11,7 @@ from pipeline.cli.progress import RowBar
 from pipeline.cli.reporting import print_json
 from pipeline.config import Config
 from pipeline.interrupts import termination_raised
-from pipeline.memory import return_large_blocks
+from pipeline.memory import return_freed_memory
 from pipeline.optimize import OptimizeReport, Size, optimize_collection
 
 
@@ -23,7 +23,7 @@ def optimize(name: str, config: Config, as_json: bool) -> int:
 
     Searching works meanwhile. Ctrl-C loses nothing: the next run goes on.
     """
-    return_large_blocks()
+    return_freed_memory()
     started = time.perf_counter()
     with termination_raised(), RowBar("rows") as bar:
         report = optimize_collection(config.home, name, on_rows=bar)

@@ -12,7 +12,7 @@ from pipeline.config import Config
 from pipeline.embed import Embedder
 from pipeline.errors import PipelineError, UsageError
 from pipeline.interrupts import termination_raised
-from pipeline.memory import return_large_blocks
+from pipeline.memory import return_freed_memory
 from pipeline.reembed import drop_move, re_embed, unfinished_move
 from pipeline.store import require_collection
 
@@ -31,7 +31,7 @@ def re_embed_command(name: str, drop: bool, config: Config, as_json: bool) -> in
     The documents are not read again, and searching works meanwhile, with the old model. Ctrl-C loses nothing: the same
     command goes on, `collections show` says how far it came, and --drop forgets it.
     """
-    return_large_blocks()
+    return_freed_memory()
     snapshot = require_collection(config.home, name)
     layout = snapshot.layout
     if drop:
