@@ -9,10 +9,10 @@ first used, so importing this package costs nothing.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
+from pipeline.lazy_names import lazy_names
 from pipeline.version import VERSION
 
 if TYPE_CHECKING:
@@ -37,23 +37,20 @@ __all__ = [
     "open_collection",
 ]
 
-_HOMES = {
-    "Answer": "pipeline.types",
-    "AsyncClient": "pipeline.api",
-    "Citation": "pipeline.types",
-    "Client": "pipeline.api",
-    "Collection": "pipeline.collection",
-    "Config": "pipeline.config",
-    "Hit": "pipeline.types",
-    "IndexReport": "pipeline.ingest",
-    "open_collection": "pipeline.collection",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Answer": "pipeline.types",
+        "AsyncClient": "pipeline.api",
+        "Citation": "pipeline.types",
+        "Client": "pipeline.api",
+        "Collection": "pipeline.collection",
+        "Config": "pipeline.config",
+        "Hit": "pipeline.types",
+        "IndexReport": "pipeline.ingest",
+        "open_collection": "pipeline.collection",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -11,21 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pipeline.answer import (
-    MOST_PASSAGES,
-    USUAL_PASSAGES,
-    answer_extractively,
-    answer_structured,
-    answer_with_model,
-    choose_chat_model,
-    summarise,
-)
+from pipeline.answer import USUAL_PASSAGES
 from pipeline.config import DEFAULT_MODEL, Config, resolve_config
 from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound, PullFailed
-from pipeline.exchange import Columns, ExportReport, ImportReport, export_collection, import_vectors
-from pipeline.ingest import IndexProgress, IndexReport, index_paths
 from pipeline.query import (
     PLAN_SECONDS,
     RERANK_SECONDS,
@@ -52,6 +42,8 @@ if TYPE_CHECKING:
     from pipeline.answer import Prompt
     from pipeline.answer.summary import OnPart
     from pipeline.api import Client
+    from pipeline.exchange import Columns, ExportReport, ImportReport
+    from pipeline.ingest import IndexProgress, IndexReport
     from pipeline.types import Answer, Hit
 
 
@@ -142,6 +134,8 @@ class Collection:
 
         `chunker` says how a new collection is cut, as `pipeline.chunk.parse_chunker` reads it.
         """
+        from pipeline.ingest import index_paths  # noqa: PLC0415 - heavy, and not needed to search
+
         return index_paths(
             self.layout,
             self.embedder,
@@ -222,9 +216,15 @@ class Collection:
         say so. `prompt`, `judge`, `think` and `on_text` are those of `pipeline.answer.answer_with_model`. With `schema`
         the answer is JSON after that schema, see `pipeline.answer.answer_structured`; only a chat model can write that.
         """
+        from pipeline.answer import (  # noqa: PLC0415 - heavy, and not needed to search
+            answer_extractively,
+            answer_structured,
+            answer_with_model,
+        )
+
         found = self.find(question, SearchOptions(k=k, mode=mode, where=where, plan=plan, rerank=rerank))
         client = self._client()
-        model = choose_chat_model(client, self.config.chat_model)
+        model = self._chat_model()
         if schema is not None:
             answer = answer_structured(client, model, question, found.hits, schema, embedder=self.embedder, think=think)
             return replace(answer, notices=(*found.told, *answer.notices))
@@ -248,10 +248,10 @@ class Collection:
 
     def summarise(self, *, where: str | None = None, on_part: OnPart | None = None) -> Answer:
         """A summary of all passages of the documents that meet a condition; see `pipeline.answer.summarise`."""
+        from pipeline.answer import MOST_PASSAGES, summarise  # noqa: PLC0415 - heavy, and not needed to search
+
         hits = passages_where(self.snapshot, where, most=MOST_PASSAGES)
-        client = self._client()
-        model = choose_chat_model(client, self.config.chat_model)
-        return summarise(client, model, hits, embedder=self.embedder, on_part=on_part)
+        return summarise(self._client(), self._chat_model(), hits, embedder=self.embedder, on_part=on_part)
 
     @property
     def searcher(self) -> Searcher:
@@ -277,7 +277,7 @@ class Collection:
             return cross_encoder_judge(folder)
         if name != AUTO:
             return chat_judge(self._client, name)
-        return chat_judge(self._client, choose_chat_model(self._client(), self.config.chat_model))
+        return chat_judge(self._client, self._chat_model())
 
     def planner(self, kind: PlanKind, *, model: str | None = None) -> Planner:
         """What makes plans of a kind: a rule, or the chat model `model`, by default the one that would answer."""
@@ -285,8 +285,7 @@ class Collection:
             return rule_planner
 
         def plan(question: str) -> Plan:
-            client = self._client()
-            return chat_planner(client, choose_chat_model(client, model or self.config.chat_model), kind)(question)
+            return chat_planner(self._client(), self._chat_model(model), kind)(question)
 
         return plan
 
@@ -294,12 +293,16 @@ class Collection:
         self, output: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
     ) -> ExportReport:
         """Writes all passages with their vectors to a file; see `pipeline.exchange.export_collection`."""
+        from pipeline.exchange import export_collection  # noqa: PLC0415 - heavy, and not needed to search
+
         return export_collection(self.snapshot, Path(output), format=format, overwrite=overwrite)
 
     def import_vectors(
         self, path: str | os.PathLike[str], *, format: str | None = None, columns: Columns | None = None
     ) -> ImportReport:
         """Takes passages with vectors of the same model from a file; see `pipeline.exchange.import_vectors`."""
+        from pipeline.exchange import import_vectors  # noqa: PLC0415 - heavy, and not needed to search
+
         return import_vectors(self.layout, Path(path), model=self.config.model, format=format, columns=columns)
 
     @property
@@ -333,6 +336,12 @@ class Collection:
 
     def _client(self) -> Client:
         return self.connection.client
+
+    def _chat_model(self, asked: str | None = None) -> str:
+        """The chat model that answers, judges and plans: the one asked for, else the one that the server has."""
+        from pipeline.answer import choose_chat_model  # noqa: PLC0415 - heavy, and not needed to search
+
+        return choose_chat_model(self._client(), asked or self.config.chat_model)
 
     @property
     def _model(self) -> str:

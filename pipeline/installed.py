@@ -9,7 +9,6 @@ import json
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 DISTRIBUTION = "pipeline"
 
@@ -31,6 +30,8 @@ def command_for(origin: str, extra: str) -> str:
         return f"pip install '{DISTRIBUTION}[{extra}]'"
     if folder is None:
         return f"pip install '{DISTRIBUTION}[{extra}] @ {url}'"
+    from urllib.request import url2pathname  # noqa: PLC0415 - heavy, and only needed for an error
+
     path = Path(url2pathname(urlsplit(url).path))
     place = "." if path == Path.cwd() else os.fspath(path)
     return f"pip install {'-e ' if folder.get('editable') else ''}'{place}[{extra}]'"

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from pipeline.errors import PipelineError, UsageError
 from pipeline.lexical import segment_folder
 from pipeline.query.hits import HEADING_SEPARATOR
-from pipeline.reembed import unfinished_move
 from pipeline.store import Snapshot, Stretch, collection_names, require_collection
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ def collections_json(home: Path) -> Shape:
 
 def collection_summary(snapshot: Snapshot) -> Shape:
     """What there is of it; `moving` says how far a move to another model has come, that was cut short or is at work."""
+    from pipeline.reembed import unfinished_move  # noqa: PLC0415 - heavy, and nothing that a search needs
+
     manifest = snapshot.manifest
     move = unfinished_move(snapshot)
     return {

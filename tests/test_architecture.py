@@ -14,8 +14,8 @@ PACKAGE = Path(pipeline.__file__).parent
 
 # Each part may import those before it, and itself.
 ORDER = (
-    ("version", "types", "installed", "interrupts", "cores", "memory"),
-    ("errors",),
+    ("version", "types", "installed", "interrupts", "cores", "memory", "lazy_names"),
+    ("errors", "processes"),
     ("config",),
     ("api",),
     ("server",),
@@ -89,7 +89,8 @@ def test_public_names_are_those_listed() -> None:
 
 
 def loaded_by(code: str) -> set[str]:
-    script = f"import sys, json\n{code}\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    """Names of all modules that are loaded after it."""
+    script = f"import sys, json\n{code}\nprint(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -117,3 +118,17 @@ def test_start_up_loads_nothing_heavy(code: str) -> None:
         "tqdm",
     }
     assert not loaded_by(code) & heavy
+
+
+def test_a_search_loads_nothing_that_only_others_need() -> None:
+    """`pipeline search` is often run: of what answers, indexes and exchanges it imports nothing."""
+    others = {
+        "pipeline.ingest",
+        "pipeline.answer.generative",
+        "pipeline.exchange",
+        "pipeline.chunk",
+        "pipeline.reembed",
+    }
+    loaded = loaded_by("import pipeline.cli.search")
+    assert "pipeline.query.search" in loaded
+    assert not loaded & (others | {"asyncio", "pyarrow.compute", "tqdm"})

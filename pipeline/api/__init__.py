@@ -1,7 +1,10 @@
 """The shared API layer: one description of every Ollama endpoint, a sync and an async client made from it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from pipeline.api.address import DEFAULT_ADDRESS, parse_host, parse_hosts
-from pipeline.api.async_client import AsyncClient
 from pipeline.api.blobs import Blob, CreatePlan, plan_create
 from pipeline.api.client import Client
 from pipeline.api.modelfile import Modelfile, parse_modelfile
@@ -20,6 +23,10 @@ from pipeline.api.replies import (
 )
 from pipeline.api.retry import RetryPolicy
 from pipeline.api.session import OnPull
+from pipeline.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from pipeline.api.async_client import AsyncClient
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -46,3 +53,5 @@ __all__ = [
     "parse_modelfile",
     "plan_create",
 ]
+
+__getattr__ = lazy_names(__name__, {"AsyncClient": "pipeline.api.async_client"})

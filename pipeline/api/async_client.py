@@ -10,8 +10,9 @@ import asyncio
 import warnings
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -39,9 +40,11 @@ from pipeline.api.session import (
     cannot_be_pulled,
     read_reply,
 )
-from pipeline.api.v1 import AsyncV1
 from pipeline.api.wire import error_from_httpx, error_from_status
 from pipeline.errors import PipelineError, StatusError
+
+if TYPE_CHECKING:
+    from pipeline.api.v1 import AsyncV1
 
 Reply = TypeVar("Reply")
 
@@ -77,7 +80,13 @@ class AsyncClient:
         self._freed = asyncio.Condition()
         self._pulling = asyncio.Lock()
         self._comparing = asyncio.Lock()
-        self.v1 = AsyncV1(self._call, self._stream)
+
+    @cached_property
+    def v1(self) -> AsyncV1:
+        """The endpoints of the OpenAI dialect."""
+        from pipeline.api.v1 import AsyncV1  # noqa: PLC0415 - heavy, and a dialect of its own
+
+        return AsyncV1(self._call, self._stream)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,8 +11,9 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -42,9 +43,11 @@ from pipeline.api.session import (
     read_reply,
     require_success,
 )
-from pipeline.api.v1 import V1
 from pipeline.api.wire import error_from_httpx, error_from_status
 from pipeline.errors import PipelineError, StatusError
+
+if TYPE_CHECKING:
+    from pipeline.api.v1 import V1
 
 Reply = TypeVar("Reply")
 
@@ -99,7 +102,13 @@ class Client:
         self._freed = threading.Condition()
         self._pulling = threading.Lock()
         self._comparing = threading.Lock()
-        self.v1 = V1(self._call, self._stream)
+
+    @cached_property
+    def v1(self) -> V1:
+        """The endpoints of the OpenAI dialect."""
+        from pipeline.api.v1 import V1  # noqa: PLC0415 - heavy, and a dialect of its own
+
+        return V1(self._call, self._stream)
 
     def __enter__(self) -> Self:
         return self

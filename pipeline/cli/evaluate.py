@@ -12,8 +12,8 @@ import click
 
 from pipeline.answer import PROMPTS, USUAL_PASSAGES, Prompt, choose_chat_model
 from pipeline.cli.evaluate_answers import measure_answers
+from pipeline.cli.index_bars import IndexBars
 from pipeline.cli.options import collection_option, server_options, shared_options
-from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import notice, print_json, shown_path
 from pipeline.cli.session import announce, open_for_command
 from pipeline.config import DEFAULT_MODEL, Config

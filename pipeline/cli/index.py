@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.chunks import print_estimate
+from pipeline.cli.index_bars import IndexBars
 from pipeline.cli.options import (
     batch_options,
     chunker_options,
@@ -16,7 +17,6 @@ from pipeline.cli.options import (
     server_options,
     shared_options,
 )
-from pipeline.cli.progress import IndexBars
 from pipeline.cli.reporting import counted, notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pipeline.chunk import Tokenizer
 from pipeline.embed.checks import checked_matrix
 from pipeline.embed.identity import ModelIdentity, learn_identity, tokenizer_of
 from pipeline.embed.ordered import WINDOW_FACTOR, ordered_map
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pipeline.api import Client
+    from pipeline.chunk import Tokenizer
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from pipeline.chunk import Tokenizer
 from pipeline.embed.known import known_model, split_tag
 from pipeline.errors import BadReply, DimensionMismatch, ModelNotFound, NotSupported, StatusError
 
 if TYPE_CHECKING:
     from pipeline.api import Client, ShowReply
+    from pipeline.chunk import Tokenizer
 
 SPECIAL_TOKENS = 2
 """Tokens that the server adds to a text and counts against the context: [CLS] and [SEP], or BOS and EOS."""
@@ -88,6 +88,8 @@ def _require_embeddings(client: Client, model: str) -> None:
 
 def tokenizer_of(client: Client, model: str) -> Tokenizer | None:
     """The tokenizer that `/api/show` with `verbose` hands out; None where its tokens are missing."""
+    from pipeline.chunk import Tokenizer  # noqa: PLC0415 - heavy, and only needed to cut documents
+
     info = client.show(model, verbose=True).model_info
     kind, tokens = info.get("tokenizer.ggml.model"), _texts(info.get("tokenizer.ggml.tokens"))
     if not isinstance(kind, str) or not tokens:

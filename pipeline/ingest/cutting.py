@@ -17,9 +17,9 @@ from typing import BinaryIO, cast
 from pipeline.chunk import ChunkSettings, Tokenizer, is_built_in
 from pipeline.cores import available_cores
 from pipeline.ingest.cut import Cut, Prepared, Unread, cut_file, from_json
+from pipeline.processes import another_helps, start_process
 from pipeline.read import Found
 from pipeline.read.frames import read_frame, write_frame
-from pipeline.read.processes import another_helps, start_process
 from pipeline.store import StoredDocument
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import subprocess
 
-from pipeline.read.processes import another_helps, start_process
+from pipeline.processes import another_helps, start_process
 from pipeline.store import Layout
 
 logger = logging.getLogger(__name__)

@@ -92,28 +92,29 @@ INNER = re.compile("[-_'’,]")
 """Joiners that writers of the same name may leave out."""
 MOST_HUMPS = 6
 
+# General categories of letters, numbers and marks, as `unicodedata.category` names them.
+WORD_CATEGORIES = re.compile("(?:[LNM][a-z])+")
+
 _ENDLESS = WORD_PUNCTUATION.replace("+", "").replace("#", "")
 
 
 @lru_cache(maxsize=1)
 def word_characters() -> str:
     """Letters, digits and marks of scripts with spaces between words, as the inside of a character class."""
-    ranges: list[list[int]] = []
-    for code in _spaced_codes():
-        if unicodedata.category(chr(code))[0] not in "LNM":
-            continue
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges) + "\U00010000-\U0001efff"
+    runs: list[str] = []
+    for codes in _spaced_codes():
+        # Two letters for each code point, so the place in the text tells which one it is.
+        categories = "".join(map(unicodedata.category, map(chr, codes)))
+        for run in WORD_CATEGORIES.finditer(categories):
+            runs.append(f"\\u{codes[run.start() // 2]:04x}-\\u{codes[run.end() // 2 - 1]:04x}")
+    return "".join(runs) + "\U00010000-\U0001efff"
 
 
-def _spaced_codes() -> Iterator[int]:
+def _spaced_codes() -> Iterator[range]:
     """Code points of the basic plane that UNSPACED does not name."""
     code = 0
     for first, last in re.findall("(.)-(.)", UNSPACED):
-        yield from range(code, min(ord(first), 0x10000))
+        yield range(code, min(ord(first), 0x10000))
         code = ord(last) + 1
 
 
@@ -121,7 +122,7 @@ def _spaced_codes() -> Iterator[int]:
 def word_pattern() -> re.Pattern[str]:
     """Matches what counts as one word: a name with its joiners (`os.path`, `v1.2`, `C++`), or an unspaced run."""
     run = f"[{word_characters()}]+"
-    return re.compile(rf"{run}(?:{JOINERS}{{1,3}}{run}|(?<=[0-9]),(?=[0-9]){run})*(?:\+\+|#)?|[{UNSPACED}]+")
+    return re.compile(rf"{run}(?:(?:{JOINERS}{{1,3}}|(?<=[0-9]),(?=[0-9])){run})*(?:\+\+|#)?|[{UNSPACED}]+")
 
 
 @lru_cache(maxsize=1)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from pipeline.errors import MissingExtra
+from pipeline.processes import start_process
 from pipeline.read.formats import Parsed, Unreadable
 from pipeline.read.frames import read_frame, unpacked, write_frame
-from pipeline.read.processes import start_process
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,8 @@ class Segment:
             raise DimensionMismatch(
                 model=self._model, expected=self._dimension, actual=actual, where=f"segment {self.id}"
             )
-        return _only_chunk(table.column("vector")).flatten()
+        # Not `flatten`, for which pyarrow would first import its compute functions.
+        return _only_chunk(table.column("vector")).values
 
     def stored_documents(self) -> Iterator[StoredDocument]:
         """Every document of the segment, dead ones included, in order of position."""
