@@ -25,12 +25,19 @@ class Line(NamedTuple):
         return len(self.content) - len(self.content.lstrip())
 
 
-def each_line(text: str) -> Iterator[Line]:
-    """Lines as editors count them: ended by a line feed; a carriage return before it belongs to the end."""
+def line_columns(text: str) -> tuple[list[str], list[int]]:
+    """Contents and offsets of the lines, as editors count them: a carriage return before a line feed is no content.
+
+    There is one offset more than lines, of a line after the last.
+    """
     wholes = text.split("\n")
-    starts = accumulate((len(whole) + 1 for whole in wholes), initial=0)
-    contents = [whole.removesuffix("\r") for whole in wholes] if "\r" in text else wholes
-    for start, content in zip(starts, contents, strict=False):
+    starts = list(accumulate((len(whole) + 1 for whole in wholes), initial=0))
+    return [whole.removesuffix("\r") for whole in wholes] if "\r" in text else wholes, starts
+
+
+def each_line(text: str) -> Iterator[Line]:
+    """The lines, with their offsets."""
+    for content, start in zip(*line_columns(text), strict=False):
         yield Line(start, start + len(content), content)
 
 

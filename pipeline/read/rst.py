@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.read.formats import Parsed
-from pipeline.read.lines import Line, split_lines
+from pipeline.read.lines import line_columns
 from pipeline.read.metadata import standard
 from pipeline.types import Block, BlockKind
+
+BLANK = -1
 
 ADORNMENTS = frozenset(string.punctuation)
 ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}\s*")
@@ -29,57 +31,76 @@ TABLE_DIRECTIVES = ("list-table", "csv-table", "table")
 
 
 def parse(text: str) -> Parsed:
-    lines = split_lines(text)
+    lines = _Lines(text)
     return Parsed(text=text, blocks=tuple(_blocks(lines)), metadata=standard(_fields(lines)))
 
 
-def _fields(lines: list[Line]) -> Iterator[tuple[str, str]]:
+class _Lines:
+    """The lines of a text in columns: half a million in 20 MB are looked at, most of them more than once.
+
+    `starts` are their offsets, with the end of the text as of one more line; `indents` the widths of the white space
+    they begin with, BLANK for lines of nothing else; `adorned` says which begin with what a section may be marked with.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.contents, self.starts = line_columns(text)
+        bodies = [content.lstrip() for content in self.contents]
+        self.indents = [
+            len(content) - len(body) if body else BLANK for content, body in zip(self.contents, bodies, strict=True)
+        ]
+        self.adorned = [content[:1] in ADORNMENTS for content in self.contents]
+        self.adorned.append(False)
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def end(self, at: int) -> int:
+        return self.starts[at] + len(self.contents[at])
+
+
+def _fields(lines: _Lines) -> Iterator[tuple[str, str]]:
     """The bibliographic fields, a list of `:Author: name` before or right after the title."""
-    for line in lines[:FIELDS_WITHIN]:
-        if (match := FIELD.fullmatch(line.content.rstrip())) and match[1].lower() in BIBLIOGRAPHIC:
+    for content in lines.contents[:FIELDS_WITHIN]:
+        if (match := FIELD.fullmatch(content.rstrip())) and match[1].lower() in BIBLIOGRAPHIC:
             yield match[1], match[2]
 
 
-def _blocks(lines: list[Line]) -> Iterator[Block]:
+def _blocks(lines: _Lines) -> Iterator[Block]:
     levels: list[tuple[str, bool]] = []
+    starts, indents, adorned = lines.starts, lines.indents, lines.adorned
     at = 0
     literal = False
     while at < len(lines):
-        line = lines[at]
-        if line.blank:
+        if indents[at] == BLANK:
             at += 1
             continue
-        if section := _section(lines, at):
+        if (adorned[at] or adorned[at + 1]) and (section := _section(lines, at)):
             first, title_line, last, style = section
             if style not in levels:
                 levels.append(style)
             yield Block(
-                start=lines[first].start,
-                end=lines[last].end,
+                start=starts[first],
+                end=lines.end(last),
                 kind="heading",
                 level=levels.index(style) + 1,
-                title=lines[title_line].content.strip(),
+                title=lines.contents[title_line].strip(),
             )
             at, literal = last + 1, False
             continue
         end = _end_of(lines, at, literal=literal)
         kind = _kind(lines, at, literal=literal)
         if kind is not None:
-            yield Block(start=line.start, end=lines[end - 1].end, kind=kind)
-        literal = kind in ("paragraph", "list_item") and lines[end - 1].content.rstrip().endswith("::")
+            yield Block(start=starts[at], end=lines.end(end - 1), kind=kind)
+        literal = kind in ("paragraph", "list_item") and lines.contents[end - 1].rstrip().endswith("::")
         at = end
 
 
-def _section(lines: list[Line], at: int) -> tuple[int, int, int, tuple[str, bool]] | None:
-    """(first line, title line, last line, style) of a section title that starts at a line."""
-    # Most lines are none: they are let go of by their first characters.
-    if lines[at].content[:1] not in ADORNMENTS and (
-        at + 1 == len(lines) or lines[at + 1].content[:1] not in ADORNMENTS
-    ):
-        return None
-    line = lines[at].content.rstrip()
-    after = lines[at + 1].content.rstrip() if at + 1 < len(lines) else ""
-    below = lines[at + 2].content.rstrip() if at + 2 < len(lines) else ""
+def _section(lines: _Lines, at: int) -> tuple[int, int, int, tuple[str, bool]] | None:
+    """(first line, title line, last line, style) of a section title that starts at a line.
+
+    There is none where neither the line nor the next one is adorned.
+    """
+    line, after, below = (content.rstrip() for content in (*lines.contents[at : at + 3], "", "")[:3])
     if ADORNMENT.fullmatch(line) and after.strip() and below == line and not ADORNMENT.fullmatch(after):
         return at, at + 1, at + 2, (line[0], True)
     underlined = ADORNMENT.fullmatch(after) and len(after) >= len(line)
@@ -88,34 +109,32 @@ def _section(lines: list[Line], at: int) -> tuple[int, int, int, tuple[str, bool
     return None
 
 
-def _end_of(lines: list[Line], at: int, *, literal: bool) -> int:
+def _end_of(lines: _Lines, at: int, *, literal: bool) -> int:
     """One past the last line of the block at a line: indented bodies belong to it."""
-    body = literal or lines[at].content.startswith("..")
-    indent = lines[at].indent
+    if literal or lines.contents[at].startswith(".."):
+        return _end_of_body(lines.indents, at, lines.indents[at] + (not literal))
+    contents, indents, adorned = lines.contents, lines.indents, lines.adorned
     end = at + 1
-    while end < len(lines):
-        line = lines[end]
-        if line.blank:
-            following = end + 1
-            while following < len(lines) and lines[following].blank:
-                following += 1
-            if not body or following == len(lines) or lines[following].indent < indent + (not literal):
-                break
-            end = following
-            continue
-        if (body and line.indent < indent + (not literal)) or (
-            not body and (LIST_ITEM.match(line.content) or _section(lines, end))
-        ):
+    while end < len(lines) and indents[end] != BLANK and not LIST_ITEM.match(contents[end]):
+        if (adorned[end] or adorned[end + 1]) and _section(lines, end):
             break
         end += 1
-    while lines[end - 1].blank:
-        end -= 1
     return end
 
 
-def _kind(lines: list[Line], at: int, *, literal: bool) -> BlockKind | None:
-    content = lines[at].content
-    if literal and lines[at].indent:
+def _end_of_body(indents: Sequence[int], at: int, indent: int) -> int:
+    """One past the last line after `at` that is indented so far; blank lines between such lines belong to it."""
+    end = after = at + 1
+    while after < len(indents) and (indents[after] >= indent or indents[after] == BLANK):
+        after += 1
+        if indents[after - 1] != BLANK:
+            end = after
+    return end
+
+
+def _kind(lines: _Lines, at: int, *, literal: bool) -> BlockKind | None:
+    content = lines.contents[at]
+    if literal and lines.indents[at]:
         return "code"
     if DIRECTIVE.match(content):
         name = content[3:].split("::")[0]
@@ -126,4 +145,4 @@ def _kind(lines: list[Line], at: int, *, literal: bool) -> BlockKind | None:
         return "table"
     if LIST_ITEM.match(content):
         return "list_item"
-    return "quote" if lines[at].indent else "paragraph"
+    return "quote" if lines.indents[at] else "paragraph"
