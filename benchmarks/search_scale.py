@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +167,7 @@ def build(home: Path) -> dict[str, Any]:
     for segment in snapshot.segments:
         path = home / f"{segment.id}.faiss"
         started, worked = time.perf_counter(), time.process_time()
-        facts = build_index(cast("Matrix", segment.passing_vectors), path)
+        facts = build_index(segment.passing_vectors, path)
         seconds, cpu = seconds + time.perf_counter() - started, cpu + time.process_time() - worked
         files[segment.id] = (str(path), {name: getattr(facts, name) for name in IndexFacts.__slots__})
     done.set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from pipeline.errors import CorruptCollection
 from pipeline.index import WORTH_AN_INDEX, build_index
@@ -24,17 +24,12 @@ from pipeline.store import (
     require_collection,
 )
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 
 def index_if_large(vectors: PassingVectors, path: Path) -> Mapping[str, Any] | None:
     """An `IndexBuilder`: an index for so many vectors that it is of use, and none for fewer."""
     if len(vectors) < WORTH_AN_INDEX:
         return None
-    # As far as the builder goes, it is an array: it asks for slices of rows.
-    return asdict(build_index(cast("NDArray[np.float32]", vectors), path))
+    return asdict(build_index(vectors, path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

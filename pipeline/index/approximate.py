@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from pipeline.cores import available_cores
 from pipeline.errors import CorruptCollection
-from pipeline.index.faiss_library import load_faiss, one_faiss_thread
+from pipeline.index.faiss_library import faiss_threads, load_faiss
 from pipeline.index.ranking import Ranking
-from pipeline.index.scan import scan
 from pipeline.store.files import writing
 from pipeline.types import IndexFacts
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from pipeline.store import PassingVectors
 
 KIND = "rabitq-1bit-fastscan"
 FORMAT = 1
@@ -43,17 +44,20 @@ questions and the passages that answer them, and needing as many candidates (mea
 SAMPLED = 100
 AVERAGED = 16_384
 """Rows whose mean is the centre."""
-BLOCK = 1024
-"""Rows that are held at a time: FAISS needs as much again beside them. Four times as many take no less time."""
+BLOCK = 2048
+"""Rows that are held at a time: FAISS needs as much again beside them. Of half as many its threads wait too long for
+each other, where they share their cores with others (measured); more gain nothing."""
+
+MOST_THREADS = 4
 
 
-def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
-    """Writes the index of `vectors`, float32 of shape (rows, dimension) with unit rows, to `path`, and flushes it.
+def build_index(vectors: PassingVectors, path: Path) -> IndexFacts:
+    """Writes the index of `vectors`, which have unit rows, to `path`, and flushes it.
 
     Not atomic: rename or record it afterwards. Reads the vectors in blocks; beside them it needs the index itself, an
     eighth of a byte a number. The facts say whether it is good enough: see `IndexFacts.usable`.
 
-    Raises StorageUnwritable; ValueError for no rows.
+    Raises StorageUnwritable; CorruptCollection for vectors that cannot be read; ValueError for none.
     """
     faiss = load_faiss()
 
@@ -64,16 +68,12 @@ def build_index(vectors: NDArray[np.float32], path: Path) -> IndexFacts:
     centre = faiss.IndexFlatIP(dimension)
     centre.add(_mean(vectors))
     index = faiss.IndexIVFRaBitQFastScan(centre, dimension, 1, faiss.METRIC_INNER_PRODUCT)
-    truth = Ranking(_sample(vectors), min(NEIGHBOURS, rows))
-    # More threads of FAISS wait for each other where cores are shared, and take twice the processor time (measured).
-    with one_faiss_thread(), ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
-        # The exact neighbours of the sample need the vectors alone: they are found at the same time.
-        scanned = beside.submit(scan, truth, 0, vectors, None, batch_block=BLOCK)
-        # With its one centre there is nothing to learn from the rows.
-        index.train(vectors[:1])
-        for start in range(0, rows, BLOCK):
-            index.add(vectors[start : start + BLOCK])
-        scanned.result()
+    # With its one centre there is nothing to learn from the rows.
+    index.train(vectors[:1])
+    truth = _truth(vectors)
+    with faiss_threads(min(MOST_THREADS, available_cores())):
+        for block in vectors.blocks(BLOCK):
+            index.add(block)
         candidates, recall = _calibrate(index, truth)
     return IndexFacts(
         kind=KIND,
@@ -126,7 +126,7 @@ class ApproximateIndex:
         """
         faiss = load_faiss()
 
-        with one_faiss_thread():
+        with faiss_threads(1):
             if allowed is None:
                 return self._index.search(queries, count)
             import numpy as np  # noqa: PLC0415 - heavy
@@ -137,7 +137,7 @@ class ApproximateIndex:
             return self._index.search(queries, count, params=parameters)
 
 
-def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean(vectors: PassingVectors) -> NDArray[np.float32]:
     """The mean of a sample of rows, shape (1, dimension)."""
     import numpy as np  # noqa: PLC0415 - heavy
 
@@ -149,7 +149,7 @@ def _mean(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return (total / len(range(0, rows, step))).astype(np.float32)[None, :]
 
 
-def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sample(vectors: PassingVectors) -> NDArray[np.float32]:
     """Queries to measure recall with: rows with noise, shape (`SAMPLED`, dimension) or as many as there are rows."""
     import numpy as np  # noqa: PLC0415 - heavy
 
@@ -161,6 +161,21 @@ def _sample(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     queries = vectors[chosen] + noise
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     return queries
+
+
+def _truth(vectors: PassingVectors) -> Ranking:
+    """The rows that are nearest to a sample of queries."""
+    import numpy as np  # noqa: PLC0415 - heavy
+
+    truth = Ranking(_sample(vectors), min(NEIGHBOURS, len(vectors)))
+    transposed = np.ascontiguousarray(truth.queries.T)
+    first = 0
+    # Not while rows are added: the threads of numpy's products and those of FAISS would wait for each other.
+    for block in vectors.blocks(BLOCK):
+        truth.offer(0, vectors, np.arange(first, first + len(block)), block @ transposed)
+        first += len(block)
+    truth.settle(0, vectors)
+    return truth
 
 
 def _calibrate(index: Any, truth: Ranking) -> tuple[int, float]:

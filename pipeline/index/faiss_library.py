@@ -14,11 +14,11 @@ def load_faiss() -> Any:
 
 
 @contextlib.contextmanager
-def one_faiss_thread() -> Generator[None]:
-    """FAISS stays on the calling thread: its own threads spin while they wait for each other, ours do not."""
+def faiss_threads(count: int) -> Generator[None]:
+    """FAISS takes so many threads. They spin while they wait for each other: one is best for what is soon over."""
     faiss = load_faiss()
     before = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
+    faiss.omp_set_num_threads(count)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ batch of them, a filter and none, an index and a scan give the same numbers and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,6 +20,12 @@ of Numerical Algorithms, 3.1), relative to the product of the two norms."""
 
 PENDING = 1024
 """Rows beside four times k that a query may hold before they are thinned out: bounds memory, whatever the data."""
+
+
+class Rows(Protocol):
+    """Vectors, some of which can be had by their row numbers: shape (numbers, dimension), float32."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +66,7 @@ class Ranking:
         self._pending: list[list[tuple[NDArray[np.int64], NDArray[np.float32]]]] = [[] for _ in queries]
         self._held = np.zeros(len(queries), np.int64)
 
-    def offer(
-        self, number: int, vectors: NDArray[np.float32], rows: NDArray[np.int64], scores: NDArray[np.float32]
-    ) -> None:
+    def offer(self, number: int, vectors: Rows, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """Takes in what a scan of segment `number` found: float32 scores of `rows`, shape (rows, queries).
 
         A score of minus infinity is that of a row that must not be found. `settle` is due before the next segment.
@@ -80,7 +84,7 @@ class Ranking:
             if self._held[query] > self._limit:
                 self._thin_out(query, number, vectors)
 
-    def settle(self, number: int, vectors: NDArray[np.float32]) -> None:
+    def settle(self, number: int, vectors: Rows) -> None:
         """Scores exactly what was offered of segment `number` and can still be among the k best."""
         import numpy as np  # noqa: PLC0415 - heavy
 
@@ -88,7 +92,7 @@ class Ranking:
             rows, _ = self._promising(query)
             self.score(query, number, vectors, rows)
 
-    def score(self, query: int, number: int, vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
+    def score(self, query: int, number: int, vectors: Rows, rows: NDArray[np.int64]) -> None:
         """Ranks `rows` of segment `number` among the best of `query` by their exact scores."""
         import numpy as np  # noqa: PLC0415 - heavy
 
@@ -117,7 +121,7 @@ class Ranking:
             for best in self.best
         ]
 
-    def _thin_out(self, query: int, number: int, vectors: NDArray[np.float32]) -> None:
+    def _thin_out(self, query: int, number: int, vectors: Rows) -> None:
         rows, scores = self._promising(query)
         if len(rows) > self._limit // 2:
             # So many within rounding of each other: only exact scores can tell them apart.

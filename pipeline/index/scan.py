@@ -30,13 +30,8 @@ def scan(
     number: int,
     vectors: NDArray[np.float32],
     allowed: NDArray[np.bool_] | None,
-    *,
-    batch_block: int = BATCH_BLOCK,
 ) -> None:
-    """Ranks every row of segment `number` that is allowed; `vectors` is float32 of shape (rows, dimension).
-
-    `batch_block`: rows at a time for several queries.
-    """
+    """Ranks every row of segment `number` that is allowed; `vectors` is float32 of shape (rows, dimension)."""
     import numpy as np  # noqa: PLC0415 - heavy
 
     places = None
@@ -46,7 +41,7 @@ def scan(
             places = np.flatnonzero(allowed)
     total = len(vectors) if places is None else len(places)
     several = len(ranking.queries) > 1
-    step = batch_block if several or places is not None else SINGLE_BLOCK
+    step = BATCH_BLOCK if several or places is not None else SINGLE_BLOCK
     transposed = np.ascontiguousarray(ranking.queries.T) if several else None
     for start in range(0, total, step):
         stop = min(total, start + step)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.index import RowHit
-from pipeline.store import CollectionWriter, Layout, SegmentBuilder, Snapshot
+from pipeline.index import IndexFacts, RowHit, build_index
+from pipeline.store import CollectionWriter, Layout, PassingVectors, SegmentBuilder, Snapshot
 from tests import make
 
 Matrix = NDArray[np.float32]
@@ -66,3 +66,10 @@ def clustered_rows(count: int, dimension: int, *, seed: int, clusters: int = 40)
     rows = (centres[random.integers(0, clusters, count)] + random.standard_normal((count, dimension))) * scale
     rows = rows @ turn + 0.5 * turn[0]
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+
+def index_of(rows: Matrix, folder: Path, index: Path) -> IndexFacts:
+    """Builds the `index` of rows, which are read from a file in `folder` as those of a segment are."""
+    path = folder / "rows"
+    path.write_bytes(rows.tobytes())
+    return build_index(PassingVectors(path, 0, (len(rows), rows.shape[1])), index)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import CorruptCollection, StorageUnwritable
-from pipeline.index import ApproximateIndex, IndexFacts, build_index
+from pipeline.index import ApproximateIndex, IndexFacts
 from tests import make
-from tests.index.oracle import Matrix, clustered_rows
+from tests.index.oracle import Matrix, clustered_rows, index_of
 
 ROWS = 5000
 DIMENSION = 64
@@ -24,7 +24,7 @@ def rows() -> Matrix:
 @pytest.fixture
 def built(rows: Matrix, tmp_path: Path) -> tuple[Path, IndexFacts]:
     path = tmp_path / "index.faiss"
-    return path, build_index(rows, path)
+    return path, index_of(rows, tmp_path, path)
 
 
 def opened(built: tuple[Path, IndexFacts]) -> ApproximateIndex:
@@ -56,7 +56,7 @@ def test_the_number_of_candidates_does_for_other_queries(rows: Matrix, built: tu
 
 def test_vectors_without_structure_are_not_searched_by_the_index(tmp_path: Path) -> None:
     """Where even the most candidates miss too many, the facts say so."""
-    facts = build_index(make.unit_rows(30_000, 256, seed=3), tmp_path / "index.faiss")
+    facts = index_of(make.unit_rows(30_000, 256, seed=3), tmp_path, tmp_path / "index.faiss")
     assert facts.candidates == 2000
     assert facts.recall < 0.998
     assert not facts.usable
@@ -67,7 +67,7 @@ def test_few_rows_can_be_indexed(tmp_path: Path, count: int) -> None:
     """Fewer rows than a block of the index: every one of them is a candidate, and nothing else is."""
     rows = make.unit_rows(count, DIMENSION, seed=4)
     path = tmp_path / "index.faiss"
-    facts = build_index(rows, path)
+    facts = index_of(rows, tmp_path, path)
     assert facts.usable
     _, found = ApproximateIndex.open(path, facts, rows=count, dimension=DIMENSION).candidates(rows[:1], 40)
     assert sorted(found[0].tolist()) == [-1] * (40 - count) + list(range(count))
@@ -76,7 +76,7 @@ def test_few_rows_can_be_indexed(tmp_path: Path, count: int) -> None:
 def test_no_rows_cannot_be_indexed(tmp_path: Path) -> None:
     """There is nothing to find."""
     with pytest.raises(ValueError, match="there is nothing to index"):
-        build_index(np.empty((0, DIMENSION), np.float32), tmp_path / "index.faiss")
+        index_of(np.empty((0, DIMENSION), np.float32), tmp_path, tmp_path / "index.faiss")
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 5, 100, 385])
@@ -84,14 +84,14 @@ def test_odd_dimensions_can_be_indexed(tmp_path: Path, dimension: int) -> None:
     """Dimensions that fill no whole byte or block of the index work like others."""
     rows = make.unit_rows(300, dimension, seed=5)
     path = tmp_path / "index.faiss"
-    index = ApproximateIndex.open(path, build_index(rows, path), rows=300, dimension=dimension)
+    index = ApproximateIndex.open(path, index_of(rows, tmp_path, path), rows=300, dimension=dimension)
     _, found = index.candidates(rows[:5], 300)
     assert all(sorted(row.tolist()) == list(range(300)) for row in found)
 
 
 def test_building_twice_gives_the_same_file(rows: Matrix, built: tuple[Path, IndexFacts], tmp_path: Path) -> None:
     """The index is a function of the vectors."""
-    assert build_index(rows, tmp_path / "again.faiss") == built[1]
+    assert index_of(rows, tmp_path, tmp_path / "again.faiss") == built[1]
     assert (tmp_path / "again.faiss").read_bytes() == built[0].read_bytes()
 
 
@@ -127,9 +127,9 @@ def test_a_flipped_bit_is_noticed(built: tuple[Path, IndexFacts]) -> None:
         assert caught.value.hint == "build it again: pipeline collections optimize"
 
 
-def test_the_index_of_another_segment_is_refused(built: tuple[Path, IndexFacts]) -> None:
+def test_the_index_of_another_segment_is_refused(built: tuple[Path, IndexFacts], tmp_path: Path) -> None:
     """Also one of as many rows of the same dimension."""
-    other = build_index(clustered_rows(ROWS, DIMENSION, seed=9), built[0])
+    other = index_of(clustered_rows(ROWS, DIMENSION, seed=9), tmp_path, built[0])
     with pytest.raises(CorruptCollection, match="is not the file that was written"):
         opened(built)
     assert opened((built[0], other)).facts == other
@@ -155,11 +155,11 @@ def test_a_missing_index_is_refused(built: tuple[Path, IndexFacts]) -> None:
 def test_a_folder_that_cannot_be_written_is_named(rows: Matrix, tmp_path: Path) -> None:
     """The error is that of storage, with what to do."""
     with pytest.raises(StorageUnwritable, match=r"cannot write .*index\.faiss: No such file") as caught:
-        build_index(rows[:100], tmp_path / "missing" / "index.faiss")
+        index_of(rows[:100], tmp_path, tmp_path / "missing" / "index.faiss")
     assert caught.value.hint
 
 
-def test_a_full_disk_is_named(rows: Matrix) -> None:
+def test_a_full_disk_is_named(rows: Matrix, tmp_path: Path) -> None:
     """Running out of space while the file is written is StorageUnwritable, not an error of FAISS."""
     with pytest.raises(StorageUnwritable, match="No space left on device"):
-        build_index(rows, Path("/dev/full"))
+        index_of(rows, tmp_path, Path("/dev/full"))

@@ -107,7 +107,7 @@ def indexed(
     files: dict[str, tuple[Path, IndexFacts]] = {}
     for number in (0, 2):
         path = home / f"{number}.faiss"
-        files[snapshot.segments[number].id] = (path, build_index(snapshot.segments[number].vectors, path))
+        files[snapshot.segments[number].id] = (path, build_index(snapshot.segments[number].passing_vectors, path))
     assert all(facts.usable for _, facts in files.values())
     return snapshot, segments, files
 
@@ -194,7 +194,7 @@ def test_a_damaged_index_is_named_and_done_without(tmp_path: Path, caplog: pytes
     rows = clustered_rows(3000, 256, seed=1)
     snapshot = collection(tmp_path, [rows], each=100)
     path = tmp_path / "index.faiss"
-    facts = build_index(rows, path)
+    facts = build_index(snapshot.segments[0].passing_vectors, path)
     path.write_bytes(path.read_bytes()[:-1])
     query = clustered_rows(1, 256, seed=2)
     files = {snapshot.segments[0].id: (path, facts)}

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.connect import connect
-from pipeline.index import ApproximateIndex, build_index
+from pipeline.index import ApproximateIndex
 from tests.conftest import EMBEDDING_MODEL, ROOT
-from tests.index.oracle import brute_force
+from tests.index.oracle import brute_force, index_of
 
 SENTENCES = 400
 
@@ -37,7 +37,7 @@ def test_real_questions_find_what_a_scan_finds(models_folder: Path, tmp_path: Pa
             for texts in (sentences, questions)
         )
     path = tmp_path / "index.faiss"
-    facts = build_index(rows, path)
+    facts = index_of(rows, tmp_path, path)
     assert facts.usable
     assert facts.candidates < SENTENCES
     index = ApproximateIndex.open(path, facts, rows=len(rows), dimension=rows.shape[1])
