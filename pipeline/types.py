@@ -6,8 +6,9 @@ Document -> Chunk -> Batch -> Vectors -> (stored) -> Hit -> Passage -> Answer wi
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -64,14 +65,10 @@ class LineIndex:
         self._pages = [page for _, page in document.pages]
         if document.source_lines:
             self._offsets = [offset for offset, _ in document.source_lines]
-            self._lines = [line for _, line in document.source_lines]
+            self._lines: Sequence[int] = [line for _, line in document.source_lines]
         else:
-            self._offsets = [0]
-            position = document.text.find("\n")
-            while position >= 0:
-                self._offsets.append(position + 1)
-                position = document.text.find("\n", position + 1)
-            self._lines = list(range(1, len(self._offsets) + 1))
+            self._offsets = list(accumulate((len(line) + 1 for line in document.text.split("\n")[:-1]), initial=0))
+            self._lines = range(1, len(self._offsets) + 1)
 
     def line_at(self, offset: int) -> int:
         """1-based line of the source file at a character offset of the text."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.types import Block, Document
 
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """`text[start:end]`, to become a chunk, and the headings that all of it stands under, outermost first."""
 
     start: int
@@ -22,6 +21,8 @@ class Span:
 
 def shared_path(first: Path, second: Path) -> Path:
     """The headings that both stand under."""
+    if first == second:
+        return first
     shared = 0
     for one, other in zip(first, second, strict=False):
         if one != other:

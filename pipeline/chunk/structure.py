@@ -6,8 +6,8 @@ In: a document with its blocks, its budget. Out: spans. The packing serves other
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from pipeline.chunk.budget import Budget
 from pipeline.chunk.cuts import CODE, PROSE, stripped
@@ -21,8 +21,7 @@ KEPT_IN_LINES = ("code", "table")
 """Kinds of block that are cut between lines: rows stay whole, statements mostly."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """A span of text that is kept whole, with the headings it stands under.
 
     `opens`: a chunk had better begin here than go on. `leads`: it says what comes next, and stays with that.
