@@ -24,7 +24,7 @@ from pipeline.store import StoredDocument
 
 logger = logging.getLogger(__name__)
 
-WORTH_SHARING = 2**19
+WORTH_SHARING = 2**17
 """Bytes that this process reads and cuts itself before it gets help: starting a process costs as much."""
 
 MOST_WORKERS = 4

@@ -249,9 +249,8 @@ def _write(layout: Layout, segment: Segment, analyzers: Analyzers) -> None:
     write_terms(layout, segment, make_parts(segment, languages, analyzers), languages)
 
 
-def make_missing(snapshot: Snapshot) -> None:
+def make_missing(snapshot: Snapshot, analyzers: Analyzers) -> None:
     """Makes the lexical indexes of those segments that have none. Raises StorageUnwritable or CorruptCollection."""
-    analyzers = Analyzers()
     for segment in snapshot.segments:
         if not segment_folder(snapshot.layout, segment.record).is_dir():
             _write(snapshot.layout, segment, analyzers)
@@ -286,7 +285,7 @@ def bring_up_to_date(snapshot: Snapshot) -> None:
     """
     layout = snapshot.layout
     try:
-        make_missing(snapshot)
+        make_missing(snapshot, Analyzers())
     except StorageUnwritable as error:
         logger.warning("the lexical index could not be written: %s", error.message)
     manifests = [snapshot.manifest, *kept_manifests(layout)]

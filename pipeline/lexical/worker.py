@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.lexical.index import make_missing
+from pipeline.lexical.making import Analyzers
 from pipeline.memory import return_freed_memory
 from pipeline.store import Layout, Snapshot
 
@@ -19,12 +20,14 @@ from pipeline.store import Layout, Snapshot
 def main() -> None:
     return_freed_memory()
     layout = Layout(Path(sys.argv[1]))
+    # Kept from one commit to the next: most of the words are the same.
+    analyzers = Analyzers()
     snapshot: Snapshot | None = None
     while os.read(sys.stdin.fileno(), 2**16):
         # What cannot be done here is tried again, and complained of, by the run.
         with contextlib.suppress(PipelineError):
             snapshot = Snapshot.open(layout, snapshot)
-            make_missing(snapshot)
+            make_missing(snapshot, analyzers)
 
 
 if __name__ == "__main__":
