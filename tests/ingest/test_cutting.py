@@ -16,11 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline import processes
 from pipeline.chunk import ChunkSettings, token_counter
 from pipeline.ingest import cutting
 from pipeline.ingest.cut import Cut, Unread, cut_file, from_json, to_json
 from pipeline.ingest.cutting import FILES_AHEAD, Cutting, Task
-from pipeline.read import Found, discover, processes
+from pipeline.read import Found, discover
 from pipeline.read.frames import read_frame, write_frame
 
 SETTINGS = ChunkSettings(max_tokens=40)
