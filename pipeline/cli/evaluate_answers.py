@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from pipeline.answer import Prompt, choose_chat_model
 from pipeline.cli.progress import wants_progress
-from pipeline.cli.reporting import notice, print_json
+from pipeline.cli.reporting import can_go_on, notice, print_json
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.evaluate import AnswerComparison, AnswerResult, AnswerRun, GoldenQuestion, run_answers, verdict
@@ -60,7 +60,8 @@ def measure_answers(
             choose_chat_model(collection.connection.client, config.chat_model)
         ]
         total = len(models) * len(modes) * (1 + len(plans)) * max(1, len(prompts)) * len(questions)
-        with tqdm(desc="answers", unit="answer", total=total, disable=not wants_progress()) as bar:
+        bar = tqdm(desc="answers", unit="answer", total=total, disable=not wants_progress())
+        with can_go_on("every answer so far"), bar:
 
             def on_result(_: AnswerResult) -> None:
                 bar.update()

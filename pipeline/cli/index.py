@@ -17,7 +17,7 @@ from pipeline.cli.options import (
     server_options,
     shared_options,
 )
-from pipeline.cli.reporting import counted, notice, print_json, shown_path
+from pipeline.cli.reporting import can_go_on, counted, notice, print_json, shown_path
 from pipeline.cli.session import open_for_command
 from pipeline.config import Config
 from pipeline.errors import PipelineError, StorageError
@@ -63,7 +63,7 @@ def index(
         return print_estimate(paths, name, chunker, chunk_tokens, language, config, strict=strict, as_json=as_json)
     return_freed_memory()
     report = IndexReport(collection=name)
-    with termination_raised(), open_for_command(name, config) as collection, IndexBars() as bars:
+    with termination_raised(), can_go_on(), open_for_command(name, config) as collection, IndexBars() as bars:
         try:
             collection.index(
                 *paths,

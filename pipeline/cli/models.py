@@ -12,7 +12,7 @@ from pipeline.api import Modelfile, Progress, parse_modelfile, plan_create
 from pipeline.api import as_json as record_json
 from pipeline.cli.options import server_options, shared_options
 from pipeline.cli.progress import TransferBars
-from pipeline.cli.reporting import confirm_removal, notice, print_json
+from pipeline.cli.reporting import can_go_on, confirm_removal, notice, print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.errors import UsageError
@@ -109,7 +109,7 @@ def pull(name: str, insecure: bool, config: Config, as_json: bool) -> int:
 
     The embedded server has a catalogue of its own: see `models list`.
     """
-    with announce(config) as connection, TransferBars() as bars:
+    with can_go_on("what was fetched"), announce(config) as connection, TransferBars() as bars:
         connection.client.pull(name, insecure=insecure, on_progress=_print_event if as_json else bars)
     if not as_json:
         notice(f"{name} is ready")

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,9 +54,10 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, click.Abort) as error:
         # The command line library turns the first into the second.
-        status = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED
+        cause = error.__cause__ or error
+        status = TERMINATED if isinstance(cause, Terminated) else INTERRUPTED
         how = "terminated" if status == TERMINATED else "interrupted"
-        report_error("Interrupted", how, "what was committed is kept; run it again to go on", as_json=as_json)
+        report_error("Interrupted", how, "".join(getattr(cause, "__notes__", ())), as_json=as_json)
         return status
     except BrokenPipeError:
         _abandon_stdout()
@@ -76,6 +77,16 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
         report_error(type(error).__name__, f"unexpected: {error}", hint, as_json=as_json)
         return 1
     return status if isinstance(status, int) else 0
+
+
+@contextlib.contextmanager
+def can_go_on(kept: str = "what was committed") -> Generator[None]:
+    """For work of which a part is of use: if it is interrupted, the hint says what is kept, and to run it again."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.add_note(f"{kept} is kept; run it again to go on")
+        raise
 
 
 def _abandon_stdout() -> None:

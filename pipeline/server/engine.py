@@ -43,7 +43,10 @@ from pipeline.server.exchange import Cancellation
 from pipeline.server.machine import check_machine
 from pipeline.server.templates import TemplateError, parse_template
 
-_LARGEST_BATCH = 512
+_LEAST_BATCH = 512
+_PROMPT_BATCH = 128
+"""Tokens of a prompt that are read at one go, and cannot be broken off: three seconds of a model of 1.5 billion weights
+on two cores. With 512 a prompt is read no faster, with 64 a tenth slower (measured)."""
 _SLOTS = 16
 _SLOT_BUDGET = 8192
 _AS_IT_IS = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
@@ -306,9 +309,9 @@ def _parameters(library: Any, path: Path, plan: EnginePlan, socket_path: str) ->
             # Flash attention makes a text's vector depend on its neighbours in the batch; with 16-bit weights
             # by 1e-4, but with 8-bit ones by 5e-3. Without it a text has one vector.
             parameters.flash_attn_type = library.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        parameters.n_batch = parameters.n_ubatch = max(_LARGEST_BATCH, plan.context)
+        parameters.n_batch = parameters.n_ubatch = max(_LEAST_BATCH, plan.context)
     else:
-        parameters.n_batch = parameters.n_ubatch = _LARGEST_BATCH
+        parameters.n_batch = parameters.n_ubatch = _PROMPT_BATCH
         if plan.template:
             parameters.chat_template = _AS_IT_IS
     return parameters

@@ -321,7 +321,9 @@ def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path, number: s
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
         assert process.returncode == status
-        assert json.loads(out)["error"]["type"] == "Interrupted"
+        error = json.loads(out)["error"]
+        assert error["type"] == "Interrupted"
+        assert error["hint"] == "what was committed is kept; run it again to go on"
         assert "Traceback" not in err
         behaviour.delay = 0
         behaviour.texts.clear()
@@ -330,6 +332,26 @@ def test_interrupt_keeps_what_was_embedded(docs: Path, tmp_path: Path, number: s
         assert report["chunks"]["total"] == 62
         assert report["documents"]["unchanged"] > 0
         assert report["documents"]["unchanged"] + report["documents"]["added"] == 62
+
+
+def test_an_interrupted_search_has_nothing_to_go_on_with(docs: Path) -> None:
+    """Ctrl-C while the server takes its time: the program says so, and nothing of what was kept."""
+    behaviour = Behaviour()
+    with embed_server(behaviour) as url:
+        environment = {**os.environ, "OLLAMA_HOST": url}
+        pipeline = [sys.executable, "-m", "pipeline"]
+        subprocess.run([*pipeline, "index", str(docs)], capture_output=True, env=environment, check=True)
+        behaviour.texts.clear()
+        behaviour.delay = 3
+        with subprocess.Popen(
+            [*pipeline, "search", "keys"], stderr=subprocess.PIPE, env=environment, text=True
+        ) as process:
+            while not behaviour.texts:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert err.strip() == "error: interrupted"
 
 
 def test_interrupt_with_the_embedded_server_ends_the_program(tmp_path: Path, models_folder: Path) -> None:

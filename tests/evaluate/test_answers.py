@@ -487,6 +487,7 @@ def test_interrupt_keeps_what_was_answered(command: Callable[..., Any], docs: Pa
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "interrupted" in err
+    assert "every answer so far is kept; run it again to go on" in err
     kept = len(list(replies.rglob("*.json")))
     assert before + 1 <= kept < before + 200
     for file in replies.rglob("*.json"):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pipeline.cli.options import DEFAULT_COLLECTION, collection_option, shared_options
 from pipeline.cli.progress import wants_progress
-from pipeline.cli.reporting import counted, notice, print_json
+from pipeline.cli.reporting import can_go_on, counted, notice, print_json
 from pipeline.config import Config
 from pipeline.errors import StorageError, UsageError
 from pipeline.exchange import (
@@ -96,7 +96,7 @@ def import_file(
     report = ImportReport(collection=name)
     columns = Columns(text=text_column, vector=vector_column, path=path_column)
     layout = Layout.of(config.home, name)
-    with termination_raised(), _ImportBars() as bars:
+    with termination_raised(), can_go_on(), _ImportBars() as bars:
         try:
             import_vectors(layout, path, model=config.model, format=kind, columns=columns, progress=bars, report=report)
         except (StorageError, KeyboardInterrupt):

@@ -8,7 +8,7 @@ import click
 
 from pipeline.cli.options import DEFAULT_COLLECTION, shared_options
 from pipeline.cli.progress import RowBar
-from pipeline.cli.reporting import print_json
+from pipeline.cli.reporting import can_go_on, print_json
 from pipeline.config import Config
 from pipeline.interrupts import termination_raised
 from pipeline.memory import return_freed_memory
@@ -25,7 +25,7 @@ def optimize(name: str, config: Config, as_json: bool) -> int:
     """
     return_freed_memory()
     started = time.perf_counter()
-    with termination_raised(), RowBar("rows") as bar:
+    with termination_raised(), can_go_on(), RowBar("rows") as bar:
         report = optimize_collection(config.home, name, on_rows=bar)
     seconds = round(time.perf_counter() - started, 3)
     if as_json:

@@ -6,7 +6,7 @@ import click
 
 from pipeline.cli.options import batch_options, model_option, prefix_options, server_options, shared_options
 from pipeline.cli.progress import RowBar
-from pipeline.cli.reporting import notice, print_json
+from pipeline.cli.reporting import can_go_on, notice, print_json
 from pipeline.cli.session import announce
 from pipeline.config import Config
 from pipeline.embed import Embedder
@@ -44,7 +44,7 @@ def re_embed_command(name: str, drop: bool, config: Config, as_json: bool) -> in
     if config.model is None:
         raise UsageError("no model to move to", hint=f"pipeline collections re-embed {name} --model M")
     model = config.model
-    with termination_raised(), announce(config) as connection, RowBar("chunks") as bar:
+    with termination_raised(), can_go_on(), announce(config) as connection, RowBar("chunks") as bar:
         embedder = Embedder(
             lambda: connection.client,
             model,
