@@ -17,6 +17,7 @@ from pipeline.connect import Connection, connect
 from pipeline.embed import Embedder
 from pipeline.errors import CollectionNotFound, ModelNotFound, PullFailed
 from pipeline.query import (
+    BY_RULE,
     PLAN_SECONDS,
     RERANK_SECONDS,
     Found,
@@ -281,7 +282,7 @@ class Collection:
 
     def planner(self, kind: PlanKind, *, model: str | None = None) -> Planner:
         """What makes plans of a kind: a rule, or the chat model `model`, by default the one that would answer."""
-        if kind == "split":
+        if kind == BY_RULE:
             return rule_planner
 
         def plan(question: str) -> Plan:

@@ -17,6 +17,13 @@ ARROW_POOL = "ARROW_DEFAULT_MEMORY_POOL"
 """Arrow reads this variable when it is imported. Source: Apache Arrow C++, "Environment Variables"."""
 
 
+def release_arrow_memory() -> None:
+    """Gives back at once what Arrow holds and nothing uses: it would keep it beside what is collected next."""
+    import pyarrow as pa  # noqa: PLC0415 - heavy
+
+    pa.default_memory_pool().release_unused()
+
+
 def return_freed_memory() -> None:
     """Lets glibc map blocks of `LARGE` bytes and more one by one, always, so that each goes back when it is freed.
 

@@ -5,6 +5,7 @@ In: passages in the order in which they are read, a client, a chat model. Out: a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -38,6 +39,8 @@ INSTRUCTIONS = """You summarise numbered sources and say nothing else.
 - After each sentence, put the number of the source it comes from in square brackets, like this [1]."""
 SUMMARISE = "Summarise these sources."
 JOIN = "These sentences summarise the parts of one text. Join them into one summary, and keep the numbers in brackets."
+
+UP_TO_AN_END = re.compile(r".*[.!?。！？][\"')\]”]*(?:[^\S\n]*\[\d+(?:, ?\d+)*\])*(?=\s|$)", re.DOTALL)
 
 NOTHING = "There is no passage to summarise."
 
@@ -178,10 +181,16 @@ class _Work:
         self.done += 1
         if self._on_part is not None:
             self._on_part(self.done, max(self.known, self.done))
-        return reply.text
+        return whole_sentences(reply.text) if reply.ending == "length" else reply.text
 
     def _tokens(self, passage: Passage) -> int:
         return estimated_tokens(fenced(passage, "000000")) + 1
+
+
+def whole_sentences(text: str) -> str:
+    """`text` up to its last sentence that has an end, with the marks after it; all of it, where none has one."""
+    match = UP_TO_AN_END.match(text)
+    return match[0] if match else text
 
 
 def _groups(items: list[T], tokens: list[int], budget: int) -> list[list[T]]:

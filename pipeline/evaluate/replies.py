@@ -18,7 +18,7 @@ from pipeline.answer import choose_chat_model
 from pipeline.collection import Collection
 from pipeline.errors import BadReply
 from pipeline.evaluate.cache import FOLDER
-from pipeline.query import PlanKind, Planner, chat_planner
+from pipeline.query import BY_RULE, PlanKind, Planner, chat_planner
 from pipeline.store.files import make_folder, write_atomic
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def kept_replies(collection: Collection, model: str) -> KeptReplies:
 
 def kept_planner(collection: Collection, kind: PlanKind) -> Planner:
     """The planner of a collection, whose model is asked once for every question."""
-    if kind == "split":
+    if kind == BY_RULE:
         return collection.planner(kind)
     model = choose_chat_model(collection.connection.client, collection.config.chat_model)
     return chat_planner(cast("Client", kept_replies(collection, model)), model, kind)

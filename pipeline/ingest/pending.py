@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.interrupts import interrupts_deferred
+from pipeline.memory import release_arrow_memory
 from pipeline.store import CollectionWriter, DocumentRow, SegmentBuilder, StoredDocument
 from pipeline.types import Chunk
 
@@ -98,12 +99,5 @@ class Pending:
             self.can_commit = True
             self.begin(snapshot.manifest.model.dimension)
             self.retired, self.touched = [], {}
-            _give_back_memory()
+            release_arrow_memory()
         return True
-
-
-def _give_back_memory() -> None:
-    """Gives back what the tables of a commit took: Arrow would keep it beside what is collected for the next one."""
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-
-    pa.default_memory_pool().release_unused()

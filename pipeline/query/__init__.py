@@ -3,12 +3,13 @@
 from pipeline.query.documents import passages_where
 from pipeline.query.judges import chat_judge, cross_encoder_judge
 from pipeline.query.options import MODES, PLAN_SECONDS, RERANK_SECONDS, Mode, SearchOptions
-from pipeline.query.plan import PLANS, Plan, PlanKind, Planner
+from pipeline.query.plan import BY_RULE, PLANS, Plan, PlanKind, Planner
 from pipeline.query.planners import chat_planner, rule_planner
 from pipeline.query.rerank import Judge
 from pipeline.query.search import Found, Searcher, Source
 
 __all__ = [
+    "BY_RULE",
     "MODES",
     "PLANS",
     "PLAN_SECONDS",

@@ -14,6 +14,8 @@ from pipeline.query.timed import results_in_time
 
 PlanKind = Literal["split", "decompose", "multi-query", "step-back", "hyde"]
 PLANS: tuple[PlanKind, ...] = get_args(PlanKind)
+BY_RULE: PlanKind = "split"
+"""The one kind of plan that no chat model is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from pipeline.collection import AUTO, find_in
-from pipeline.query import PLAN_SECONDS, PLANS, RERANK_SECONDS, Judge, Planner, SearchOptions, chat_judge
+from pipeline.query import BY_RULE, PLAN_SECONDS, PLANS, RERANK_SECONDS, Judge, Planner, SearchOptions, chat_judge
 from pipeline.query.snippets import matches
 from pipeline.server.exchange import Reply, json_reply
 from pipeline.shapes import found_json, stretch_json
@@ -77,7 +77,7 @@ def _helpers(service: Service, call: Call, collection: str) -> Generator[tuple[J
     rerank by is a chat model's here, never a folder of the server, but for the one that `auto` looks into.
     """
     name, plan = call.get("rerank"), call.get("plan")
-    if name is None and plan in (None, "split"):
+    if name is None and plan in (None, BY_RULE):
         yield None, None
         return
     with (

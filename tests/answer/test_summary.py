@@ -32,8 +32,14 @@ def script() -> Iterator[Script]:
         yield script
 
 
-def said(text: str) -> Answer:
-    last = {"message": {"content": ""}, "done": True, "prompt_eval_count": 1500, "eval_count": 10}
+def said(text: str, *, reason: str = "stop") -> Answer:
+    last = {
+        "message": {"content": ""},
+        "done": True,
+        "done_reason": reason,
+        "prompt_eval_count": 1500,
+        "eval_count": 10,
+    }
     return Answer(pieces=(lines({"message": {"content": text}, "done": False}, last),))
 
 
@@ -74,6 +80,20 @@ def test_one_part_needs_no_joining(script: Script) -> None:
     """Its summary is the summary."""
     answer, parts = summary(script, [make.hit(FACTS[0])], said(f"{FACTS[0]} [1]"))
     assert (answer.text, parts) == (f"{FACTS[0]} [1]", [(1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"{FACTS[0]} [1] The keeper of the", f"{FACTS[0]} [1]"),
+        (f"- {FACTS[0]} [1]\n- Version 2.5 of the", f"{FACTS[0]} [1]"),
+        ("The ferry leaves at ten from the northern", "The ferry leaves at ten from the northern [1]"),
+    ],
+)
+def test_summary_that_was_cut_ends_with_a_sentence(script: Script, text: str, kept: str) -> None:
+    """What the model had begun when its room was used up is left out, unless there is nothing else."""
+    answer, _ = summary(script, [make.hit(FACTS[0])], said(text, reason="length"))
+    assert answer.text == kept
 
 
 def test_model_that_dies_in_between_leaves_what_is_done(script: Script) -> None:
