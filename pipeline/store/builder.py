@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import DimensionMismatch
 from pipeline.interrupts import interrupts_deferred
 from pipeline.store.files import make_folder, sync_folder, write_matrix, write_table, write_tables, writing
+from pipeline.store.hashes import hash_table
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.paths import path_table
@@ -169,22 +170,3 @@ def segment_in_place(layout: Layout, segment_id: str) -> Generator[Path]:
         sync_folder(temporary)
         temporary.rename(folder)
         sync_folder(layout.segments)
-
-
-def hash_table(content_hashes: Iterable[bytes]) -> pa.Table:
-    """Rows by content hash, ascending; `content_hashes` gives those of the rows in order, one or several at a time."""
-    import numpy as np  # noqa: PLC0415 - heavy
-    import pyarrow as pa  # noqa: PLC0415 - heavy
-
-    hashes = np.frombuffer(b"".join(content_hashes), dtype="V16")
-    keys = np.ascontiguousarray(hashes.view("<u8").reshape(-1, 2)[:, 0])
-    order = np.argsort(keys, kind="stable")
-    return pa.table(
-        {
-            "key": pa.array(keys[order], pa.uint64()),
-            "row": pa.array(order.astype(np.uint32), pa.uint32()),
-            "content_hash": pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(16), len(hashes), [None, pa.py_buffer(hashes[order])]
-            ),
-        }
-    )

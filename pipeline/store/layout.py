@@ -22,7 +22,12 @@ DOCUMENTS = "documents.arrow"
 HASHES = "hashes.arrow"
 PATHS = "paths.arrow"
 SEGMENT_FILES = (VECTORS, PASSAGES, DOCUMENTS, HASHES)
-"""Those that every segment has; PATHS is made from DOCUMENTS, and those of older formats lack it."""
+"""Those that every segment has; segments of older formats lack PATHS."""
+
+DERIVED = (HASHES, PATHS)
+"""Those that follow from others, HASHES from PASSAGES and PATHS from DOCUMENTS: a writer makes them again."""
+
+INDEX_SUFFIX = ".faiss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Layout:
         return self.segment(segment_id) / f"deleted-{generation:08d}.arrow"
 
     def index(self, segment_id: str, generation: int) -> Path:
-        return self.segment(segment_id) / f"index-{generation:08d}.faiss"
+        return self.segment(segment_id) / f"index-{generation:08d}{INDEX_SUFFIX}"
 
     def touched(self, generation: int) -> Path:
         return self.root / f"touched-{generation:08d}.arrow"
@@ -86,7 +91,7 @@ class Layout:
         return [
             *self.segments.iterdir(),
             *self.segments.glob("*/deleted-*.arrow"),
-            *self.segments.glob("*/index-*.faiss"),
+            *self.segments.glob(f"*/index-*{INDEX_SUFFIX}"),
             *self.root.glob("touched-*.arrow"),
         ]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import CorruptCollection
-from pipeline.store.builder import hash_table, segment_in_place
+from pipeline.store.builder import segment_in_place
 from pipeline.store.files import FileRecord, map_table, write_matrix, write_table, write_tables
+from pipeline.store.hashes import hash_table
 from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.paths import STORED, path_table

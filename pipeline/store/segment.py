@@ -24,7 +24,8 @@ from pipeline.store.files import (
     write_table,
     writing,
 )
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, SEGMENT_FILES, VECTORS, Layout
+from pipeline.store.hashes import hash_table
+from pipeline.store.layout import DERIVED, DOCUMENTS, HASHES, PASSAGES, PATHS, SEGMENT_FILES, VECTORS, Layout
 from pipeline.store.manifest import SegmentRecord
 from pipeline.store.passing import PassingVectors
 from pipeline.store.paths import STORED, PathTable, path_table
@@ -142,9 +143,13 @@ class Segment:
         self._deleted = DeletedRows.read(verified.require(self._folder, record.deleted)) if record.deleted else None
 
     def require_sizes(self) -> None:
-        """Raises CorruptCollection if a file is missing or not as long as it was: it must not be read as mapped."""
+        """Raises CorruptCollection if a file is missing or not as long as it was: it must not be read as mapped.
+
+        Those that follow from others may be: only a writer has use for them, and makes them again first.
+        """
         for file in self.record.files:
-            require_size(self._folder / file.name, file)
+            if file.name not in DERIVED:
+                require_size(self._folder / file.name, file)
 
     @property
     def index_file(self) -> tuple[Path, Mapping[str, Any]] | None:
@@ -196,7 +201,15 @@ class Segment:
 
     def path_table(self) -> PathTable:
         """Its documents by path, dead ones included: mapped, or in memory where that is not on disk."""
-        return PathTable.of(self._table(PATHS) if self.has_path_table else path_table(self.document_columns(*STORED)))
+        return PathTable.of(self._table(PATHS) if self.has_path_table else self.made_again(PATHS))
+
+    def made_again(self, name: str) -> pa.Table:
+        """One of the tables that follow from the others, from those. Raises CorruptCollection."""
+        return path_table(self.document_columns(*STORED)) if name == PATHS else hash_table(self._stored_hashes())
+
+    def _stored_hashes(self) -> Iterator[bytes]:
+        for batch in self.passage_batches("content_hash"):
+            yield from batch.column("content_hash").to_pylist()
 
     def document_columns(self, *columns: str) -> pa.Table:
         """Some columns of all documents, dead ones included, in order of position."""
@@ -318,6 +331,14 @@ class Segment:
         table = map_table(self._file(name))
         self._require_rows(name, table.num_rows)
         return table
+
+    def is_sound(self, name: str) -> bool:
+        """Whether a file is the one that was committed."""
+        try:
+            self._file(name)
+        except CorruptCollection:
+            return False
+        return True
 
     def _file(self, name: str) -> Path:
         return self._verified.require(self._folder, self._files[name])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CollectionNotFound, CorruptCollection, EmbeddingError
 from pipeline.store.files import FileRecord, damaged, require_size, sha256_of
-from pipeline.store.layout import DOCUMENTS, HASHES, PASSAGES, PATHS, VECTORS, Layout
+from pipeline.store.layout import DERIVED, DOCUMENTS, HASHES, INDEX_SUFFIX, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
 from pipeline.store.paths import STORED, PathTable, path_table
@@ -31,8 +31,11 @@ NORM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
+    """`derived`: the file follows from others, and the next command that writes makes it again."""
+
     path: str
     error: str
+    derived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +97,8 @@ def _file_problems(folder: Path, record: FileRecord) -> Iterator[Problem]:
         if sha256_of(path) != record.sha256:
             raise damaged(path, record)
     except CorruptCollection as error:
-        yield Problem(path=str(path), error=error.message)
+        derived = record.name in DERIVED or path.suffix == INDEX_SUFFIX
+        yield Problem(path=str(path), error=error.message, derived=derived)
 
 
 def _segment_problems(layout: Layout, manifest: Manifest, record: SegmentRecord) -> Iterator[Problem]:

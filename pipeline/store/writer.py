@@ -7,6 +7,7 @@ manifest is in place nothing has changed; afterwards everything has.
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import time
 from collections import defaultdict
@@ -19,7 +20,7 @@ from pipeline.embed.identity import ModelIdentity
 from pipeline.errors import CollectionNotFound, PipelineError
 from pipeline.store.builder import SegmentBuilder, segment_in_place
 from pipeline.store.files import FileRecord, flushed, link_file, make_folder, sync_folder, write_table, writing
-from pipeline.store.layout import PATHS, Layout
+from pipeline.store.layout import DERIVED, PATHS, Layout
 from pipeline.store.lock import WriterLock
 from pipeline.store.manifest import (
     IndexRecord,
@@ -32,11 +33,12 @@ from pipeline.store.manifest import (
 )
 from pipeline.store.merge import merge_segments
 from pipeline.store.passing import PassingVectors
-from pipeline.store.paths import STORED, path_table
 from pipeline.store.remove import remove_content
 from pipeline.store.segment import DeletedRows, Segment, StoredDocument
 from pipeline.store.snapshot import Snapshot
 from pipeline.version import VERSION
+
+logger = logging.getLogger(__name__)
 
 IndexBuilder = Callable[[PassingVectors, Path], Mapping[str, Any] | None]
 """Writes an index of vectors to a path, and tells what a search has to know of it; None where it would be of no use."""
@@ -55,6 +57,7 @@ class CollectionWriter:
         self.snapshot: Snapshot | None = None
         try:
             self.snapshot = self._open()
+            self._make_damaged_again()
             self._remove_leftovers()
             self._remove_finished_staging()
         except BaseException:
@@ -179,15 +182,42 @@ class CollectionWriter:
             return self._switch(replace(old, generation=old.generation + 1, segments=segments, updated=_now()))
 
     def _with_path_table(self, segment: Segment) -> SegmentRecord:
-        assert self.snapshot is not None
         if segment.has_path_table:
             return segment.record
+        return replace(segment.record, files=(*segment.record.files, self._made_again(segment, PATHS)))
+
+    def _make_damaged_again(self) -> None:
+        """Makes the files again that follow from others and are not what was committed, so that nothing is lost by it.
+
+        As a rule they are the same to the byte; where another release of Arrow writes them otherwise, it is a commit.
+        """
+        if self.snapshot is None:
+            return
+        old = self.snapshot.manifest
+        segments = tuple(map(self._with_sound_files, self.snapshot.segments))
+        if segments != old.segments:
+            self._switch(replace(old, generation=old.generation + 1, segments=segments, updated=_now()))
+
+    def _with_sound_files(self, segment: Segment) -> SegmentRecord:
+        made: dict[str, FileRecord] = {}
+        for file in segment.record.files:
+            if file.name in DERIVED and not segment.is_sound(file.name):
+                path = self.layout.segment(segment.id) / file.name
+                logger.warning("%s is not the file that was committed: made again from what it follows from", path)
+                made[file.name] = self._made_again(segment, file.name)
+        return replace(segment.record, files=tuple(made.get(file.name, file) for file in segment.record.files))
+
+    def _made_again(self, segment: Segment, name: str) -> FileRecord:
+        """One of the files that follow from others, in its place."""
+        assert self.snapshot is not None
         folder = self.layout.segment(segment.id)
-        file = write_table(folder / PATHS, path_table(segment.document_columns(*STORED)))
-        with writing(folder):
+        temporary = folder / f".{name}.tmp"
+        file = replace(write_table(temporary, segment.made_again(name)), name=name)
+        with writing(folder / name):
+            temporary.replace(folder / name)
             sync_folder(folder)
         self.snapshot.verified.written(folder, [file])
-        return replace(segment.record, files=(*segment.record.files, file))
+        return file
 
     def adopt(self, staged: Snapshot) -> Snapshot:
         """Puts the content of another collection, with its model, in the place of this one's, in one step.

@@ -1,9 +1,11 @@
 """Commits: what was written is read back, retired rows do not count, leftovers and damage are noticed."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from pipeline.store import (
     require_collection,
     verify_collection,
 )
-from pipeline.store.manifest import write_manifest
+from pipeline.store.manifest import read_manifest, write_manifest
 from tests import make
 
 MAPS = Path("/proc/self/maps")
@@ -417,3 +419,60 @@ def test_home_that_is_a_file_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageUnwritable, match="cannot write"):
         CollectionWriter(Layout.of(tmp_path / "file", "notes"))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "flipped": lambda path: path.write_bytes(bytes([*path.read_bytes()[:-1], 7])),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("name", ["hashes.arrow", "paths.arrow"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_follows_from_other_files_is_made_again(
+    layout: Layout, name: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By whoever writes next, to the byte; it is said which file that was, and readers have no use for it meanwhile."""
+    with CollectionWriter(layout) as writer:
+        writer.create(make.identity(DIMENSION), {})
+        writer.commit(built(("/a", ["one", "two"]), ("/b", ["three"])))
+        writer.commit(built(("/c", ["four"]), seed=5))
+    path = sorted(layout.segments.glob(f"*/{name}"))[0]
+    content = path.read_bytes()
+    DAMAGES[damage](path)
+    assert [row.row.path for row in Snapshot.open(layout).documents()] == ["/a", "/b", "/c"]
+    with caplog.at_level(logging.WARNING), CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        assert writer.snapshot.manifest.generation == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path} is not the file that was committed: made again from what it follows from"
+    ]
+    assert path.read_bytes() == content
+    assert verify_collection(layout).problems == ()
+
+
+def test_what_is_made_again_otherwise_is_a_commit(layout: Layout) -> None:
+    """Another release may have written the same table in other bytes: the manifest says what is there now."""
+    commit_two(layout)
+    manifest = read_manifest(layout)
+    [record] = manifest.segments
+    others = tuple(replace(file, sha256="0" * 64) if file.name == "paths.arrow" else file for file in record.files)
+    write_manifest(layout, replace(manifest, segments=(replace(record, files=others),)))
+    with CollectionWriter(layout) as writer:
+        assert writer.snapshot is not None
+        assert writer.snapshot.manifest.generation == manifest.generation + 1
+        assert writer.snapshot.manifest.segments == manifest.segments
+    assert verify_collection(layout).problems == ()
+
+
+def test_nothing_is_made_again_from_what_is_damaged_itself(layout: Layout) -> None:
+    """The file that it would follow from is named, and nothing is written."""
+    commit_two(layout)
+    [folder] = layout.segments.iterdir()
+    for name in ("paths.arrow", "documents.arrow"):
+        DAMAGES["flipped"](folder / name)
+    damaged = (folder / "paths.arrow").read_bytes()
+    with pytest.raises(CorruptCollection, match=r"documents\.arrow is damaged"):
+        CollectionWriter(layout)
+    assert (folder / "paths.arrow").read_bytes() == damaged

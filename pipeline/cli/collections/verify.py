@@ -41,9 +41,12 @@ def verify(names: tuple[str, ...], config: Config, as_json: bool) -> int:
             click.echo(f"{name}: {verdict}; {found.files} files, {found.bytes:,} bytes, {seconds:.1f} s")
     if as_json:
         print_json({"collections": results})
-    broken = [result["collection"] for result in results if result["problems"]]
-    if broken and not as_json:
-        notice(f"damaged: {', '.join(broken)}; restore from a backup, or remove it and index its documents again")
-    elif not results and not as_json:
+    broken = {result["collection"]: result["problems"] for result in results if result["problems"]}
+    lost = [name for name, problems in broken.items() if not all(problem["derived"] for problem in problems)]
+    if lost and not as_json:
+        notice(f"damaged: {', '.join(lost)}; restore from a backup, or remove it and index its documents again")
+    for name in [] if as_json else broken.keys() - set(lost):
+        notice(f"{name}: nothing is lost; what is damaged follows from the rest: pipeline collections optimize {name}")
+    if not results and not as_json:
         notice(f"no collections in {config.home}; make one with: pipeline index PATH")
     return 1 if broken else 0
