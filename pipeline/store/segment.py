@@ -133,6 +133,7 @@ class Segment:
         self._dimension = dimension
         self._verified = verified
         self._files = {file.name: file for file in record.files}
+        self._hashes_file = (0, 0)
         if set(self._files) - {PATHS} != set(SEGMENT_FILES):
             raise CorruptCollection(
                 f"the manifest names other files for segment {record.id} than {', '.join(SEGMENT_FILES)}",
@@ -150,6 +151,9 @@ class Segment:
         for file in self.record.files:
             if file.name not in DERIVED:
                 require_size(self._folder / file.name, file)
+        if "hashes" in vars(self) and self._hashes_file != _identity(self._folder / HASHES):
+            # It has been cut, or made again: what is mapped is no longer what is there.
+            del self.hashes
 
     @property
     def index_file(self) -> tuple[Path, Mapping[str, Any]] | None:
@@ -320,6 +324,7 @@ class Segment:
 
     @cached_property
     def hashes(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32], pa.Array]:
+        self._hashes_file = _identity(self._folder / HASHES)
         table = self._table(HASHES)
         return (
             _only_chunk(table.column("key")).to_numpy(),
@@ -350,6 +355,15 @@ class Segment:
                 f"{self._folder / name} has {rows} rows, the manifest says {expected}",
                 hint="restore it from a backup, or index again",
             )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file is at a path, and how long it is; zeros where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_ino, status.st_size
 
 
 def _only_chunk(column: pa.ChunkedArray) -> pa.Array:

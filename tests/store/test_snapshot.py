@@ -277,3 +277,23 @@ def test_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(layout: Layo
     with pytest.raises(CorruptCollection, match="cannot be read: Too many levels of symbolic links"):
         layout.generations()
     assert collection_names(tmp_path) == ["notes"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "made again"])
+def test_hashes_that_have_changed_on_disk_are_mapped_anew(layout: Layout, damage: str) -> None:
+    """A snapshot that goes on does not look at a map of a file that was cut, nor at one that has been replaced."""
+    snapshot = commit(layout, "/a")
+    digest = make.chunk("/a").content_hash
+    assert snapshot.vectors_of([digest])
+    path = layout.segment(snapshot.segments[0].id) / "hashes.arrow"
+    os.truncate(path, 0)
+    if damage == "made again":
+        with CollectionWriter(layout):
+            pass
+    again = Snapshot.open(layout, snapshot)
+    assert again.segments[0] is snapshot.segments[0]
+    if damage == "made again":
+        assert again.vectors_of([digest])
+    else:
+        with pytest.raises(CorruptCollection, match=r"hashes\.arrow is damaged"):
+            again.vectors_of([digest])
