@@ -263,6 +263,22 @@ def test_damaged_segment_is_an_error_that_names_the_file(run: Run, docs: Path, t
     assert "vectors.arrow" in listed.json["collections"][0]["error"]
 
 
+def test_damage_that_loses_nothing_is_told_apart(run: Run, docs: Path, tmp_path: Path) -> None:
+    """What follows from other files: `verify` says which command makes it again, and that command does."""
+    run("index", docs)
+    path = next((tmp_path / "home/collections/default/segments").glob("*/hashes.arrow"))
+    path.unlink()
+    assert run("search", "keys").status == 0
+    verified = run("collections", "verify")
+    assert verified.status == 1
+    assert "hashes.arrow" in verified.err
+    assert "nothing is lost" in verified.err
+    assert "pipeline collections optimize default" in verified.err
+    assert run("collections", "optimize").status == 0
+    assert run("collections", "verify").status == 0
+    assert path.is_file()
+
+
 def test_home_that_cannot_be_written_to(run: Run, docs: Path, tmp_path: Path) -> None:
     """A home below a file is an error with the way out."""
     (tmp_path / "file").write_text("")

@@ -45,7 +45,7 @@ def verify(names: tuple[str, ...], config: Config, as_json: bool) -> int:
     lost = [name for name, problems in broken.items() if not all(problem["derived"] for problem in problems)]
     if lost and not as_json:
         notice(f"damaged: {', '.join(lost)}; restore from a backup, or remove it and index its documents again")
-    for name in [] if as_json else broken.keys() - set(lost):
+    for name in [] if as_json else [name for name in broken if name not in lost]:
         notice(f"{name}: nothing is lost; what is damaged follows from the rest: pipeline collections optimize {name}")
     if not results and not as_json:
         notice(f"no collections in {config.home}; make one with: pipeline index PATH")
