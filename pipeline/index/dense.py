@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from pipeline.errors import BadVector, CorruptCollection, DimensionMismatch, UsageError
 from pipeline.index.approximate import NEIGHBOURS, ApproximateIndex
 from pipeline.index.ranking import Ranking, RowHit
-from pipeline.index.scan import scan
+from pipeline.index.scan import Part, scan
 from pipeline.index.threads import one_by_one, side_by_side
 from pipeline.types import IndexFacts
 
@@ -87,9 +87,14 @@ def search_dense(
     wanted = _wanted(parts, k)
     indexes = _indexes([part for part in parts if _index_saves_work(part, wanted)])
     ranking = Ranking(queries, k)
-    for part in parts:
-        if part.rows and part.number not in indexes:
-            scan(ranking, part.number, part.segment.vectors, part.allowed)
+    scan(
+        ranking,
+        [
+            Part(part.number, part.segment.vectors, part.allowed)
+            for part in parts
+            if part.rows and part.number not in indexes
+        ],
+    )
     if indexes:
         _search_indexes(ranking, [(part, indexes[part.number]) for part in parts if part.number in indexes], wanted)
     return ranking.hits()

@@ -156,7 +156,7 @@ def test_the_index_is_used(indexed: Indexed, monkeypatch: pytest.MonkeyPatch) ->
     scanned: list[int] = []
     real = dense.scan
     monkeypatch.setattr(
-        dense, "scan", lambda ranking, number, *rest: (scanned.append(number), real(ranking, number, *rest))
+        dense, "scan", lambda ranking, parts: (scanned.extend(part.number for part in parts), real(ranking, parts))
     )
     query = clustered_rows(1, INDEXED_DIMENSION, seed=78)
     search_dense(snapshot, query, 10, index_files=files)

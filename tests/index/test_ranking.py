@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from pipeline.index import scan as scan_module
 from pipeline.index.ranking import PENDING, Ranking
-from pipeline.index.scan import scan
+from pipeline.index.scan import Part, scan
 from tests import make
 from tests.index.oracle import Mask, Matrix, brute_force, places
 
 
 def search(segments: list[Matrix], queries: Matrix, k: int, allowed: list[Mask | None]) -> list[list[tuple[int, int]]]:
     ranking = Ranking(queries, k)
-    for number, (matrix, mask) in enumerate(zip(segments, allowed, strict=True)):
-        scan(ranking, number, matrix, mask)
+    pairs = zip(segments, allowed, strict=True)
+    scan(ranking, [Part(number, matrix, mask) for number, (matrix, mask) in enumerate(pairs)])
     return [places(hits) for hits in ranking.hits()]
 
 
@@ -63,6 +63,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a block ends changes nothing, for one query and for several."""
     rows, queries = make.unit_rows(1000, 12, seed=4), make.unit_rows(5, 12, seed=5)
     expected = [brute_force([rows], query, 20) for query in queries]
+    monkeypatch.setattr(scan_module, "WORTH_THREADS", 100)
     for size in (1, 3, 999, 1000, 1001):
         monkeypatch.setattr(scan_module, "SINGLE_BLOCK", size)
         monkeypatch.setattr(scan_module, "BATCH_BLOCK", size)
@@ -76,8 +77,7 @@ def test_a_score_is_the_same_wherever_the_vector_stands() -> None:
     others = make.unit_rows(300, 385, seed=7)
     rows = np.concatenate([others[:101], vector[None], others[101:], vector[None], vector[None]])
     ranking = Ranking(query[None], 400)
-    for number, matrix in enumerate((rows, rows[101:])):
-        scan(ranking, number, matrix, None)
+    scan(ranking, [Part(0, rows, None), Part(1, rows[101:], None)])
     copies = [hit for hit in ranking.hits()[0] if np.array_equal((rows, rows[101:])[hit.segment][hit.row], vector)]
     assert places(copies) == [(0, 101), (0, 301), (0, 302), (1, 0), (1, 200), (1, 201)]
     assert len({hit.score for hit in copies}) == 1
