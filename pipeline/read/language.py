@@ -139,6 +139,7 @@ _WORDS = {
     code: frozenset(each for each in words.split() if len(each) > 1 or not each.isascii())
     for code, words in WORDS.items()
 }
+_LETTERS = frozenset(string.ascii_lowercase)
 _LANGUAGES_OF: dict[str, list[str]] = {}
 for _code, _words in _WORDS.items():
     for _word in _words:
@@ -189,21 +190,25 @@ def _by_script(sample: str) -> str:
 
 def _by_words(sample: str) -> str:
     lower = sample.lower()
-    words = Counter((_ASCII_WORD if lower.isascii() else _WORD).findall(lower))
-    for letter in string.ascii_lowercase:
+    words = dict(Counter((_ASCII_WORD if lower.isascii() else _WORD).findall(lower)))
+    for letter in words.keys() & _LETTERS:
         del words[letter]
-    if words.total() < LEAST_WORDS:
+    total = sum(words.values())
+    if total < LEAST_WORDS:
         return ""
-    shares = Counter[str]()
-    for word in words.keys() & _LANGUAGES_OF.keys():
+    telling = words.keys() & _LANGUAGES_OF.keys()
+    shares: dict[str, float] = {}
+    for word in telling:
+        share = words[word] / len(_LANGUAGES_OF[word])
         for code in _LANGUAGES_OF[word]:
-            shares[code] += words[word] / len(_LANGUAGES_OF[word])  # type: ignore[assignment]  # shares of a count
-    (best, most), (second, _) = [*shares.most_common(2), ("", 0), ("", 0)][:2]
-    if most < LEAST_SHARE * words.total():
+            shares[code] = shares.get(code, 0.0) + share
+    (best, most), (second, _) = [*sorted(shares.items(), key=lambda each: (-each[1], each[0])), ("", 0.0), ("", 0.0)][:2]
+    if most < LEAST_SHARE * total:
         return ""
-    return best if _only(best, second, words) >= AHEAD * _only(second, best, words) else ""
 
+    def only(code: str, other: str) -> int:
+        """How often words occur that `code` has and `other` has not."""
+        own, others = _WORDS.get(code, frozenset()), _WORDS.get(other, frozenset())
+        return sum(words[word] for word in telling if word in own and word not in others)
 
-def _only(code: str, other: str, words: Counter[str]) -> int:
-    """How often words occur that `code` has and `other` has not."""
-    return sum(words[word] for word in _WORDS.get(code, frozenset()) - _WORDS.get(other, frozenset()))
+    return best if only(best, second) >= AHEAD * only(second, best) else ""
