@@ -202,7 +202,8 @@ def _by_words(sample: str) -> str:
         share = words[word] / len(_LANGUAGES_OF[word])
         for code in _LANGUAGES_OF[word]:
             shares[code] = shares.get(code, 0.0) + share
-    (best, most), (second, _) = [*sorted(shares.items(), key=lambda each: (-each[1], each[0])), ("", 0.0), ("", 0.0)][:2]
+    ranked = sorted(shares.items(), key=lambda each: (-each[1], each[0]))
+    (best, most), (second, _) = [*ranked, ("", 0.0), ("", 0.0)][:2]
     if most < LEAST_SHARE * total:
         return ""
 
