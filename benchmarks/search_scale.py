@@ -44,7 +44,7 @@ PEER_SCRIPTS = {
     "chromadb": """
 import chromadb
 client = chromadb.PersistentClient(folder)
-made = client.create_collection("c", metadata={"hnsw:space": "cosine"}, embedding_function=None)
+made = client.create_collection("vectors", metadata={"hnsw:space": "cosine"}, embedding_function=None)
 started = time.perf_counter()
 for at in range(0, len(rows), 5000):
     made.add(ids=[str(i) for i in range(at, min(at + 5000, len(rows)))], embeddings=rows[at:at + 5000])
@@ -271,8 +271,10 @@ def peer(name: str, work: Path, rows: int, environments: Path | None) -> dict[st
     script = PEER_FRAME.format(script=PEER_SCRIPTS[name], rounds=ROUNDS)
     folder = work / f"{name}-data"
     done = subprocess.run(
-        [str(python), "-c", script, str(folder), str(work / "peer.npz")], capture_output=True, text=True, check=True
+        [str(python), "-c", script, str(folder), str(work / "peer.npz")], capture_output=True, text=True, check=False
     )
+    if done.returncode:
+        sys.exit(f"{name} failed: {done.stderr}")
     version = f"import importlib.metadata; print(importlib.metadata.version({name!r}))"
     shown = subprocess.run([str(python), "-c", version], capture_output=True, text=True, check=True)
     return {"version": shown.stdout.strip(), **json.loads(done.stdout.splitlines()[-1])}
