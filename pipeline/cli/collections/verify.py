@@ -36,7 +36,9 @@ def verify(names: tuple[str, ...], config: Config, as_json: bool) -> int:
         results.append({"collection": name, **asdict(found), "seconds": seconds})
         if not as_json:
             for problem in found.problems:
-                click.secho(f"{shown_path(problem.path)}: {problem.error}", fg="red", err=True)
+                named = problem.path in problem.error
+                text = problem.error if named else f"{shown_path(problem.path)}: {problem.error}"
+                click.secho(text, fg="red", err=True)
             verdict = f"{len(found.problems)} problems" if found.problems else "in order"
             click.echo(f"{name}: {verdict}; {found.files} files, {found.bytes:,} bytes, {seconds:.1f} s")
     if as_json:
