@@ -20,10 +20,6 @@ class Line(NamedTuple):
     def blank(self) -> bool:
         return not self.content.strip()
 
-    @property
-    def indent(self) -> int:
-        return len(self.content) - len(self.content.lstrip())
-
 
 def line_columns(text: str) -> tuple[list[str], list[int]]:
     """Contents and offsets of the lines, as editors count them: a carriage return before a line feed is no content.

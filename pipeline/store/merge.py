@@ -138,13 +138,9 @@ def _live_documents(segments: Sequence[Segment]) -> Iterator[pa.RecordBatch]:
 
 def _live_hashes(segments: Sequence[Segment]) -> Iterator[bytes]:
     """The content hashes of the live rows in order, those of a batch at a time."""
-    import numpy as np  # noqa: PLC0415 - heavy
-
     for segment in segments:
         row = 0
-        for batch in segment.passage_batches("content_hash"):
-            column = batch.column("content_hash")
-            hashes = np.frombuffer(column.buffers()[1], "V16")[column.offset : column.offset + len(column)]
+        for hashes in segment.hash_batches():
             yield hashes[segment.live_mask[row : row + len(hashes)]].tobytes()
             row += len(hashes)
 

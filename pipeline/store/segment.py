@@ -146,7 +146,7 @@ class Segment:
     def require_sizes(self) -> None:
         """Raises CorruptCollection if a file is missing or not as long as it was: it must not be read as mapped.
 
-        Those that follow from others may be: only a writer has use for them, and makes them again first.
+        Those that follow from others may be: a search has no use for them, and a writer makes them again first.
         """
         for file in self.record.files:
             if file.name not in DERIVED:
@@ -209,11 +209,9 @@ class Segment:
 
     def made_again(self, name: str) -> pa.Table:
         """One of the tables that follow from the others, from those. Raises CorruptCollection."""
-        return path_table(self.document_columns(*STORED)) if name == PATHS else hash_table(self._stored_hashes())
-
-    def _stored_hashes(self) -> Iterator[bytes]:
-        for batch in self.passage_batches("content_hash"):
-            yield from batch.column("content_hash").to_pylist()
+        if name == PATHS:
+            return path_table(self.document_columns(*STORED))
+        return hash_table(hashes.tobytes() for hashes in self.hash_batches())
 
     def document_columns(self, *columns: str) -> pa.Table:
         """Some columns of all documents, dead ones included, in order of position."""
@@ -231,6 +229,14 @@ class Segment:
     def passage_batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """`passages.arrow`, likewise."""
         return self._batches(PASSAGES, columns)
+
+    def hash_batches(self) -> Iterator[NDArray[np.void]]:
+        """The content hashes of all rows in order, of 16 bytes each, a few rows at a time."""
+        import numpy as np  # noqa: PLC0415 - heavy
+
+        for batch in self.passage_batches("content_hash"):
+            column = batch.column("content_hash")
+            yield np.frombuffer(column.buffers()[1], "V16")[column.offset : column.offset + len(column)]
 
     def schema(self, name: str) -> pa.Schema:
         """The columns of one of its files."""

@@ -9,20 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import CollectionNotFound, CorruptCollection, EmbeddingError
 from pipeline.store.files import FileRecord, damaged, require_size, sha256_of
 from pipeline.store.layout import DERIVED, DOCUMENTS, HASHES, INDEX_SUFFIX, PASSAGES, PATHS, VECTORS, Layout
 from pipeline.store.lease import Lease
 from pipeline.store.manifest import Manifest, SegmentRecord, read_manifest
-from pipeline.store.paths import STORED, PathTable, path_table
+from pipeline.store.paths import PathTable
 from pipeline.store.segment import Segment
 from pipeline.store.verified import VerifiedFiles
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 ROWS_AT_ONCE = 8192
 NORM_TOLERANCE = 1e-3
@@ -157,7 +152,7 @@ def _hash_problem(segment: Segment) -> str:
     keys, rows, hashes = segment.hashes
     if (keys[1:] < keys[:-1]).any():
         return "it is not in order"
-    stored = _content_hashes(segment)
+    stored = np.concatenate([np.empty(0, "V16"), *segment.hash_batches()])
     listed = np.empty_like(stored)
     listed[rows] = np.array(hashes.to_pylist(), dtype=stored.dtype)
     if len(np.unique(rows)) != len(stored) or not np.array_equal(listed, stored):
@@ -168,15 +163,8 @@ def _hash_problem(segment: Segment) -> str:
 def _path_problem(segment: Segment) -> str:
     import numpy as np  # noqa: PLC0415 - heavy
 
-    listed, made = segment.path_table(), PathTable.of(path_table(segment.document_columns(*STORED)))
+    listed, made = segment.path_table(), PathTable.of(segment.made_again(PATHS))
     columns = zip(listed.numbers, made.numbers, strict=True)
     if not listed.paths.equals(made.paths) or not all(np.array_equal(*pair) for pair in columns):
         return f"it does not agree with {DOCUMENTS}"
     return ""
-
-
-def _content_hashes(segment: Segment) -> NDArray[np.void]:
-    import numpy as np  # noqa: PLC0415 - heavy
-
-    columns = [batch.column("content_hash").to_pylist() for batch in segment.passage_batches("content_hash")]
-    return np.frombuffer(b"".join(digest for column in columns for digest in column), dtype="V16")

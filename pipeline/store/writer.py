@@ -161,12 +161,9 @@ class CollectionWriter:
         old = self.snapshot.manifest
         generation = old.generation + 1
         with self._going_back_on_failure():
-            segments = tuple(
+            return self._recorded(
                 self._indexed(item, build_index, generation) if item.id == segment_id else item for item in old.segments
             )
-            if segments == old.segments:
-                return self.snapshot
-            return self._switch(replace(old, generation=generation, segments=segments, updated=_now()))
 
     def add_path_tables(self) -> Snapshot:
         """Gives the segments of older formats the path tables that they lack.
@@ -174,12 +171,8 @@ class CollectionWriter:
         Raises CorruptCollection or StorageUnwritable.
         """
         assert self.snapshot is not None
-        old = self.snapshot.manifest
         with self._going_back_on_failure():
-            segments = tuple(self._with_path_table(segment) for segment in self.snapshot.segments)
-            if segments == old.segments:
-                return self.snapshot
-            return self._switch(replace(old, generation=old.generation + 1, segments=segments, updated=_now()))
+            return self._recorded(map(self._with_path_table, self.snapshot.segments))
 
     def _with_path_table(self, segment: Segment) -> SegmentRecord:
         if segment.has_path_table:
@@ -191,12 +184,8 @@ class CollectionWriter:
 
         As a rule they are the same to the byte; where another release of Arrow writes them otherwise, it is a commit.
         """
-        if self.snapshot is None:
-            return
-        old = self.snapshot.manifest
-        segments = tuple(map(self._with_sound_files, self.snapshot.segments))
-        if segments != old.segments:
-            self._switch(replace(old, generation=old.generation + 1, segments=segments, updated=_now()))
+        if self.snapshot is not None:
+            self._recorded(map(self._with_sound_files, self.snapshot.segments))
 
     def _with_sound_files(self, segment: Segment) -> SegmentRecord:
         made: dict[str, FileRecord] = {}
@@ -332,6 +321,14 @@ class CollectionWriter:
         with writing(path):
             sync_folder(path.parent)
         return record
+
+    def _recorded(self, segments: Iterable[SegmentRecord]) -> Snapshot:
+        """The collection with the same segments, whose records may be others: a commit where they are."""
+        assert self.snapshot is not None
+        old, changed = self.snapshot.manifest, tuple(segments)
+        if changed == old.segments:
+            return self.snapshot
+        return self._switch(replace(old, generation=old.generation + 1, segments=changed, updated=_now()))
 
     def _switch(self, manifest: Manifest) -> Snapshot:
         write_manifest(self.layout, manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,14 +42,22 @@ def verify(names: tuple[str, ...], config: Config, as_json: bool) -> int:
                 click.secho(text, fg="red", err=True)
             verdict = f"{len(found.problems)} problems" if found.problems else "in order"
             click.echo(f"{name}: {verdict}; {found.files} files, {found.bytes:,} bytes, {seconds:.1f} s")
+    broken = {result["collection"]: result["problems"] for result in results if result["problems"]}
     if as_json:
         print_json({"collections": results})
-    broken = {result["collection"]: result["problems"] for result in results if result["problems"]}
-    lost = [name for name, problems in broken.items() if not all(problem["derived"] for problem in problems)]
-    if lost and not as_json:
-        notice(f"damaged: {', '.join(lost)}; restore from a backup, or remove it and index its documents again")
-    for name in [] if as_json else [name for name in broken if name not in lost]:
-        notice(f"{name}: nothing is lost; what is damaged follows from the rest: pipeline collections optimize {name}")
-    if not results and not as_json:
-        notice(f"no collections in {config.home}; make one with: pipeline index PATH")
+    else:
+        _advise(broken)
+        if not results:
+            notice(f"no collections in {config.home}; make one with: pipeline index PATH")
     return 1 if broken else 0
+
+
+def _advise(broken: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Says what to do about the problems of each collection."""
+    lost = [name for name, problems in broken.items() if not all(problem["derived"] for problem in problems)]
+    if lost:
+        notice(f"damaged: {', '.join(lost)}; restore from a backup, or remove it and index its documents again")
+    for name in broken:
+        if name not in lost:
+            rest = "nothing is lost; what is damaged follows from the rest"
+            notice(f"{name}: {rest}: pipeline collections optimize {name}")
